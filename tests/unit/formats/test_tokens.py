@@ -1,0 +1,425 @@
+"""Access tokens and client keys: what passes, and everything that only resembles it."""
+
+import json
+import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from hypothesis import given
+from hypothesis import strategies as st
+from joserfc import jwk, jwt
+
+from exchange.formats import tokens
+from exchange.formats.errors import FormatError
+from exchange.formats.tokens import (
+    KeySet,
+    TokenRefused,
+    generate_client_key,
+    make_client_assertion,
+    parse_public_jwks,
+    public_jwks,
+    verify_api_token,
+    verify_grant_token,
+)
+
+ISSUER, GATEWAY = "https://exchange.example", "https://exchange.example/gateway"
+NOW = 1_800_000_000
+KEY, OTHER = generate_client_key(), generate_client_key()
+KEYS = KeySet(public_jwks(KEY))
+HEADER = {"alg": "ES256", "kid": KEY["kid"], "typ": "at+jwt"}
+API = {
+    "iss": ISSUER,
+    "sub": "cli_a",
+    "client_id": "cli_a",
+    "aud": ISSUER,
+    "iat": NOW,
+    "exp": NOW + 300,
+    "jti": "x",
+    "org_id": "org_a",
+    "scope": "catalog grants",
+}
+GRANT = API | {
+    "aud": GATEWAY,
+    "scope": "grant:grt_1",
+    "grant_id": "grt_1",
+    "authorization_details": [{"type": "dataset"}],
+}
+
+
+def token(claims, header=HEADER, key=KEY):
+    """Signed by another implementation, which lets any header through."""
+    registry = jwt.JWSRegistry(algorithms=["ES256"], strict_check_header=False)
+    return jwt.encode(header, claims, jwk.import_key(key), registry=registry)
+
+
+def verify(text, *, now=NOW + 1, verifier=verify_api_token, audience=ISSUER, keys=KEYS):
+    return verifier(text, keys, issuer=ISSUER, audience=audience, now=now)
+
+
+def refused(text, **options):
+    with pytest.raises(TokenRefused) as caught:
+        verify(text, **options)
+    return caught.value.code
+
+
+def without(claims, name):
+    return {key: value for key, value in claims.items() if key != name}
+
+
+def test_an_api_token():
+    known = verify(token(API))
+    assert known == tokens.ApiToken(
+        "cli_a", "org_a", frozenset({"catalog", "grants"}), "x", NOW, NOW + 300
+    )
+
+
+def test_a_grant_token():
+    known = verify(token(GRANT), verifier=verify_grant_token, audience=GATEWAY)
+    assert known == tokens.GrantToken(
+        "cli_a", "org_a", "grt_1", ({"type": "dataset"},), "x", NOW, NOW + 300
+    )
+
+
+def test_what_is_verified_is_not_shared_between_answers():
+    text = token(GRANT)
+    first = verify(text, verifier=verify_grant_token, audience=GATEWAY)
+    first.authorization_details[0]["type"] = "forged"
+    second = verify(text, verifier=verify_grant_token, audience=GATEWAY)
+    assert second.authorization_details == ({"type": "dataset"},)
+
+
+def test_one_kind_is_never_taken_for_the_other():
+    assert refused(token(GRANT)) == "token_audience_wrong"
+    grant_for_issuer = token(GRANT | {"aud": ISSUER})  # gateway and exchange at one address
+    assert refused(grant_for_issuer) == "token_kind_wrong"
+    assert refused(token(API | {"scope": "catalog grant:grt_1"})) == "token_kind_wrong"
+    assert refused(token(API | {"aud": GATEWAY}), verifier=verify_grant_token, audience=GATEWAY) == (
+        "token_kind_wrong"
+    )
+    other_grant = token(GRANT | {"scope": "grant:grt_2"})
+    assert refused(other_grant, verifier=verify_grant_token, audience=GATEWAY) == "token_malformed"
+
+
+@pytest.mark.parametrize("name", sorted(API))
+def test_every_claim_is_needed_and_of_its_type(name):
+    assert refused(token(without(API, name)))
+    for value in (None, True, 1.5, [API[name]], {}, ""):
+        assert refused(token(API | {name: value})), value
+
+
+@pytest.mark.parametrize("details", [None, {}, "x", [1], ["x"]])
+def test_authorization_details_are_a_list_of_objects(details):
+    text = token(GRANT | {"authorization_details": details})
+    assert refused(text, verifier=verify_grant_token, audience=GATEWAY) == "token_malformed"
+
+
+def test_time():
+    text = token(API)
+    assert verify(text, now=NOW + 299.9)
+    assert refused(text, now=NOW + 300) == "token_expired"
+    assert verify(text, now=NOW - 30)
+    assert refused(text, now=NOW - 31) == "token_not_yet_valid"
+    assert verify(token(API | {"nbf": NOW}))
+    assert refused(token(API | {"nbf": NOW + 60})) == "token_not_yet_valid"
+    assert refused(token(API | {"exp": NOW})) == "token_malformed"
+    assert verify(token(API | {"exp": NOW + 3600}))
+    assert refused(token(API | {"exp": NOW + 3601})) == "token_malformed"
+    assert refused(token(API | {"exp": 2**62})) == "token_malformed"
+
+
+def test_issuer_and_audience_are_exact():
+    for name, code in (("iss", "token_issuer_wrong"), ("aud", "token_audience_wrong")):
+        for value in (ISSUER + "/", ISSUER.upper(), [ISSUER], [ISSUER, "https://evil.example"]):
+            assert refused(token(API | {name: value})) == code
+
+
+def test_the_header():
+    for name in ("typ", "alg", "kid"):
+        for value in ("JWT", "at+JWT", "none", "ES384", "", None, ["at+jwt"], {}):
+            head = b64({**HEADER, name: value})
+            assert refused(head + token(API)[token(API).index(".") :]) in (
+                "token_header_refused",
+                "token_key_unknown",
+            )
+    assert refused(token(API, HEADER | {"kid": OTHER["kid"]})) == "token_key_unknown"
+    assert refused(token(API, without(HEADER, "kid"))) == "token_key_unknown"
+    for extra in ("jku", "x5u", "x5c", "jwk", "b64", "cty", "zip", "p2c"):
+        assert refused(token(API, HEADER | {extra: "x"})) == "token_header_refused", extra
+
+
+def test_a_signature_of_another_key_or_none():
+    assert refused(token(API, key=OTHER)) == "token_signature_wrong"
+    signed, _, signature = token(API).rpartition(".")
+    raw = urlsafe_b64decode(signature + "==")
+    der = b64(ec_der(raw))
+    for wrong in (b64(bytes(64)), b64(raw[:32] + bytes(32)), b64(raw[:63]), b64(raw + b"\0"), der):
+        assert refused(f"{signed}.{wrong}") == "token_signature_wrong"
+    assert refused(signed + ".") == "token_malformed"
+
+
+@given(st.integers(min_value=0), st.integers(min_value=0, max_value=7))
+def test_one_flipped_bit_anywhere_is_refused(position, bit):
+    text = bytearray(TEXT.encode())
+    text[position % len(text)] ^= 1 << bit
+    refused(text.decode("latin-1"))
+
+
+TEXT = token(API)
+
+
+@given(st.text(max_size=300) | st.binary(max_size=300).map(lambda b: b.decode("latin-1")))
+def test_any_text_is_refused_in_the_one_way(text):
+    refused(text)
+
+
+@given(st.lists(st.binary(max_size=60), min_size=3, max_size=3))
+def test_any_three_parts_are_refused_in_the_one_way(parts):
+    refused(".".join(b64(part) for part in parts))
+
+
+def test_one_spelling_only():
+    header, claims, signature = TEXT.split(".")
+    last = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    sibling = last[last.index(signature[-1]) ^ 1]  # the same 64 bytes to a lenient decoder
+    assert urlsafe_b64decode(signature[:-1] + sibling + "==") == urlsafe_b64decode(signature + "==")
+    for text in (
+        f"{header}.{claims}.{signature[:-1]}{sibling}",
+        f"{header}.{claims}.{signature}==",
+        f"{header}.{claims}.{signature}\n",
+        f" {TEXT}",
+        f"{TEXT}.",
+    ):
+        assert refused(text) == "token_malformed"
+
+
+def test_size_and_nesting():
+    assert refused(token(API | {"x": "y" * 9000})) == "token_malformed"
+    deep = b64(b"[" * 5000)
+    assert refused(f"{deep}.{deep}.{deep}") == "token_malformed"
+    deep = b64(b'{"a":' * 1000 + b"1" + b"}" * 1000)
+    assert refused(f"{deep}.{deep}.{deep}") == "token_malformed"
+
+
+def test_a_name_twice_and_numbers_that_are_none():
+    for payload in (b'{"iss":"a","iss":"b"}', b'{"exp":NaN}', b'{"exp":Infinity}', b"\xff", b"1"):
+        signed = f"{b64(HEADER)}.{b64(payload)}"
+        assert refused(f"{signed}.{b64(es256(signed))}") == "token_malformed"
+
+
+def test_a_remembered_signature_does_not_outlive_its_claims_or_cross_key_sets():
+    text = token(API)
+    assert verify(text)
+    assert refused(text, now=NOW + 300) == "token_expired"
+    assert refused(text, audience=GATEWAY) == "token_audience_wrong"
+    assert refused(text, keys=KeySet(public_jwks(OTHER))) == "token_key_unknown"
+
+
+def test_verifying_again_is_quick():
+    """Access requests aim at 1,500/s a core, so a known token may cost a small part of 0.67 ms."""
+    text = token(API)
+    verify(text)
+    best = min(timed(text) for _ in range(5))
+    assert best < 0.0002
+
+
+def timed(text):
+    start = time.perf_counter()
+    for _ in range(100):
+        verify(text)
+    return (time.perf_counter() - start) / 100
+
+
+def test_a_key_set_is_es256_only():
+    for made in (jwk.OKPKey.generate_key("Ed25519"), jwk.RSAKey.generate_key(2048)):
+        with pytest.raises(FormatError, match="ES256"):
+            KeySet(public_jwks(made.as_dict(private=True)))
+
+
+def test_a_client_key_and_its_public_half():
+    key = generate_client_key()
+    assert key["kid"] == jwk.import_key(key).thumbprint()
+    jwks = public_jwks(key)
+    assert jwks == parse_public_jwks(jwks)
+    assert key["d"] not in json.dumps(jwks)
+    assert jwks["keys"][0].keys() == {"kty", "crv", "x", "y", "kid", "alg", "use"}
+    assert generate_client_key()["d"] != key["d"]
+
+
+@pytest.mark.parametrize(
+    "key", [generate_client_key(), jwk.OKPKey.generate_key("Ed25519").as_dict(private=True)]
+)
+def test_an_assertion_as_another_implementation_reads_it(key):
+    made = make_client_assertion(key, "cli_a", ISSUER, NOW + 0.7)
+    read = jwt.decode(made, jwk.import_key(key), algorithms=["ES256", "EdDSA"])
+    public = public_jwks(key)["keys"][0]
+    assert read.header == {"alg": public["alg"], "kid": public["kid"], "typ": "JWT"}
+    jti = read.claims.pop("jti")
+    assert len(jti) > 16
+    expected = {"iss": "cli_a", "sub": "cli_a", "aud": ISSUER, "iat": NOW, "exp": NOW + 60}
+    assert read.claims == expected
+    assert make_client_assertion(key, "cli_a", ISSUER, NOW) != made
+
+
+@pytest.mark.parametrize("lifetime", [0, -1, 61])
+def test_an_assertion_lives_a_minute_at_most(lifetime):
+    with pytest.raises(FormatError):
+        make_client_assertion(KEY, "cli_a", ISSUER, NOW, lifetime)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        public_jwks(KEY)["keys"][0],  # no private part
+        {**KEY, "d": OTHER["d"]},  # somebody else's
+        {**KEY, "d": KEY["d"] + "AA"},
+        {**KEY, "d": 5},
+        jwk.RSAKey.generate_key(2048).as_dict(private=True),
+        {
+            **jwk.OKPKey.generate_key("Ed25519").as_dict(private=True),
+            "d": jwk.OKPKey.generate_key("Ed25519").as_dict(private=True)["d"],
+        },
+        {},
+    ],
+)
+def test_an_assertion_needs_a_whole_private_key(key):
+    with pytest.raises(FormatError):
+        make_client_assertion(key, "cli_a", ISSUER, NOW)
+
+
+# -- JWK Sets ---------------------------------------------------------------------------------
+
+
+def test_a_jwk_set_is_reduced_to_what_verifying_needs():
+    ed25519 = jwk.OKPKey.generate_key("Ed25519").as_dict(private=False)
+    big = jwk.RSAKey.generate_key(2048).as_dict(private=False)
+    ecdsa = PUBLIC | {"x5u": "https://evil.example", "x5c": ["x"], "ext": True, "key_ops": ["verify"]}
+    read = parse_public_jwks({"keys": [ecdsa, ed25519, big], "jku": "https://evil.example"})
+    assert "evil" not in json.dumps(read)
+    assert [key["alg"] for key in read["keys"]] == ["ES256", "EdDSA", "PS256"]
+    assert read["keys"][1]["kid"] == jwk.import_key(ed25519).thumbprint()
+    assert parse_public_jwks(read) == read
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        [],
+        "x",
+        {},
+        {"keys": []},
+        {"keys": {}},
+        {"keys": [1]},
+        {"keys": ["x"]},
+        {"keys": [{}]},
+        {"keys": [generate_client_key() for _ in range(9)]},
+    ],
+)
+def test_what_is_no_jwk_set(value):
+    with pytest.raises(FormatError):
+        parse_public_jwks(value)
+
+
+def test_eight_keys_are_allowed_and_nine_are_not():
+    nine = [public_jwks(generate_client_key())["keys"][0] for _ in range(9)]
+    assert len(parse_public_jwks({"keys": nine[:8]})["keys"]) == 8
+    with pytest.raises(FormatError, match="1 to 8"):
+        parse_public_jwks({"keys": nine})
+
+
+PUBLIC = public_jwks(KEY)["keys"][0]
+RSA = jwk.RSAKey.generate_key(2048).as_dict(private=False)
+
+
+def bad(key, match):
+    with pytest.raises(FormatError, match=match):
+        parse_public_jwks({"keys": [key]})
+
+
+def test_private_and_symmetric_keys_are_refused():
+    bad(KEY, "private")
+    bad(jwk.OKPKey.generate_key("Ed25519").as_dict(private=True), "private")
+    bad(jwk.RSAKey.generate_key(2048).as_dict(private=True), "private")
+    for name in ("d", "p", "q", "dp", "dq", "qi", "oth", "k"):
+        bad(PUBLIC | {name: None}, "private")
+    bad(jwk.OctKey.generate_key(256).as_dict(), "symmetric")
+    bad({"kty": "oct"}, "symmetric")
+
+
+def test_weak_and_strange_rsa_keys_are_refused():
+    small = jwk.RSAKey.import_key(rsa.generate_private_key(65537, 1024).public_key())
+    bad(small.as_dict(), "2048")
+    odd = rsa.generate_private_key(3, 2048).public_key()
+    bad(jwk.RSAKey.import_key(odd).as_dict(), "65537")
+    bad(RSA | {"e": "AQ"}, "65537")  # 1: every message is its own signature
+    bad(RSA | {"n": b64(b"\x80" + bytes(511) + b"\x01")} | {"e": b64(b"\xff" * 300)}, "65537")
+    bad(RSA | {"n": b64(b"\x80" + bytes(1024) + b"\x01")}, "too long")
+    bad(RSA | {"n": b64(b"\0" + urlsafe_b64decode(RSA["n"] + "=="))}, "zero byte")
+    bad(RSA | {"n": b64(b"\xff" * 255 + b"\xfe")}, "RSA")  # even
+    bad(RSA | {"alg": "RS256"}, "PS256")
+
+
+def test_other_curves_points_and_uses_are_refused():
+    bad(jwk.ECKey.generate_key("P-384").as_dict(private=False), "P-256")
+    bad(jwk.ECKey.generate_key("secp256k1").as_dict(private=False), "P-256")
+    bad(jwk.OKPKey.generate_key("X25519").as_dict(private=False), "Ed25519")
+    bad(PUBLIC | {"crv": "Ed25519"}, "P-256")
+    bad(PUBLIC | {"y": PUBLIC["x"]}, "curve")
+    bad(PUBLIC | {"x": b64(bytes(32)), "y": b64(bytes(32))}, "curve")
+    bad(PUBLIC | {"x": b64(bytes(33))}, "32 bytes")
+    bad(PUBLIC | {"x": PUBLIC["x"] + "="}, "base64url")
+    bad(PUBLIC | {"x": 5}, "missing")
+    bad(PUBLIC | {"kty": "AKP"}, "kty")
+    bad(PUBLIC | {"kty": ["EC"]}, "kty")
+    bad(PUBLIC | {"use": "enc"}, "sig")
+    bad(PUBLIC | {"key_ops": ["verify", "deriveKey"]}, "sig")
+    bad(PUBLIC | {"alg": "HS256"}, "ES256")
+    bad(PUBLIC | {"alg": ["ES256"]}, "ES256")
+
+
+def test_kids_are_unique_and_printable():
+    same = [PUBLIC, public_jwks(OTHER)["keys"][0] | {"kid": PUBLIC["kid"]}]
+    with pytest.raises(FormatError, match="same kid"):
+        parse_public_jwks({"keys": same})
+    for kid in ("", None, 7, "a b", "\n", "ü", "\ud800", "x" * 129):
+        bad(PUBLIC | {"kid": kid}, "kid")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=8,
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["kty", "crv", "x", "y", "n", "e", "kid", "alg", "use"]), JSON),
+    st.sampled_from([PUBLIC, RSA, {}]),
+)
+def test_any_json_is_a_key_set_or_a_format_error(changes, good):
+    try:
+        read = parse_public_jwks({"keys": [good | changes]})
+    except FormatError:
+        return
+    assert parse_public_jwks(read) == read
+
+
+def b64(data):
+    data = data if isinstance(data, bytes) else json.dumps(data).encode()
+    return urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def ec_der(raw):
+    from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+    return encode_dss_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"))
+
+
+def es256(signed):
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+    private = jwk.import_key(KEY).private_key
+    r, s = decode_dss_signature(private.sign(signed.encode(), ec.ECDSA(hashes.SHA256())))
+    return r.to_bytes(32, "big") + s.to_bytes(32, "big")
