@@ -1,0 +1,1 @@
+"""The audit log: group commit, checkpoints, tiles, proofs, receipts, followers."""

@@ -1,0 +1,173 @@
+"""The log over HTTP: checkpoint, tiles and key for everyone, entries and receipts for parties."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import Field
+from sqlalchemy import Connection, select
+
+from exchange.clock import rfc3339
+from exchange.errors import NotFound
+from exchange.formats import canonical
+from exchange.formats.errors import FormatError
+from exchange.formats.tiles import encode_bundle, parse_tile_path
+from exchange.http import (
+    Body,
+    Caller,
+    Cursor,
+    Page,
+    caller_with,
+    decode_cursor,
+    encode_cursor,
+    problems,
+)
+from exchange.ledger.ledger import ENTRIES, LOG, Leaf, Ledger
+from exchange.ledger.tree import StoredTree
+
+IMMUTABLE = "public, max-age=31536000, immutable"
+EventId = Annotated[
+    str,
+    Path(pattern="^evt_[0-9a-z]{4}_[0-9a-hjkmnp-tv-z]{26}$", examples=["evt_0000_" + "0" * 26]),
+]
+_TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {}}}}
+_BYTES: dict[int | str, dict[str, Any]] = {200: {"content": {"application/octet-stream": {}}}}
+
+
+class LeafOut(Body):
+    """One entry of the log, as an auditor reads it."""
+
+    index: int
+    event_id: str
+    type: str
+    subject: str
+    time: str
+    consumer_id: str | None
+    provider_id: str | None
+    event: dict[str, Any] = Field(description="The entry: CloudEvents 1.0")
+
+
+def router(ledger: Ledger, page_items: int) -> APIRouter:
+    """Return the routes of the log."""
+    routes = APIRouter(tags=["log"])
+    auditor = caller_with("log", "auditor", "operator")
+    party = caller_with("grants")
+
+    @routes.get("/log/checkpoint", response_class=Response, responses={**_TEXT, **problems(503)})
+    async def get_checkpoint() -> Response:
+        """Return the newest signed checkpoint (C2SP tlog-checkpoint)."""
+        return _text(await ledger.checkpoint(), "no-cache")
+
+    @routes.get("/log/key", response_class=Response, responses=_TEXT)
+    async def get_key() -> Response:
+        """Return the log's verifier key. Whoever judges this exchange gets it elsewhere."""
+        return _text(ledger.verifier_key + "\n", "no-cache")
+
+    @routes.get(
+        "/log/tile/entries/{path:path}",
+        response_class=Response,
+        responses={**_BYTES, **problems(401, 403, 404, 422, 503)},
+    )
+    async def get_entries(
+        path: Annotated[str, Path(max_length=100, examples=["000.p/1"])],
+        caller: Annotated[Caller, auditor],
+    ) -> Response:
+        """Return an entry bundle (C2SP tlog-tiles): auditors only, grants are business secrets."""
+        return await _tile(ledger, "tile/entries/" + path, private=True)
+
+    @routes.get(
+        "/log/tile/{level}/{path:path}",
+        response_class=Response,
+        responses={**_BYTES, **problems(404, 422, 503)},
+    )
+    async def get_tile(
+        level: Annotated[str, Path(max_length=2, examples=["0"])],
+        path: Annotated[str, Path(max_length=100, examples=["000.p/1"])],
+    ) -> Response:
+        """Return a tile of hashes (C2SP tlog-tiles)."""
+        return await _tile(ledger, f"tile/{level}/{path}", private=False)
+
+    @routes.get("/v1/log/entries", responses=problems(400, 401, 403, 422, 503))
+    async def get_leaves(
+        caller: Annotated[Caller, auditor],
+        start: Annotated[int, Query(ge=0, le=2**53 - 1)] = 0,
+        cursor: Cursor = None,
+        limit: Annotated[int, Query(ge=1, le=page_items)] = min(50, page_items),
+    ) -> Page[LeafOut]:
+        """List entries in the log's order (auditor, operator)."""
+        after = decode_cursor(cursor)
+        if after is not None and after.isdecimal() and len(after) <= 16:
+            start = int(after)
+        leaves = await ledger.leaves(start, limit + 1)
+        more = encode_cursor(str(leaves[limit].index)) if len(leaves) > limit else None
+        return Page(items=[_leaf_out(leaf) for leaf in leaves[:limit]], next=more)
+
+    @routes.get(
+        "/v1/receipts/{event_id}",
+        response_class=Response,
+        responses={**_TEXT, **problems(401, 403, 404, 422, 503)},
+    )
+    async def get_receipt(event_id: EventId, caller: Annotated[Caller, party]) -> Response:
+        """Return an event's receipt (C2SP tlog-proof): its parties and auditors only."""
+        found = await ledger.receipt(event_id)
+        if found is None or not _may_read(found[0], caller):
+            raise NotFound("event_unknown", "No such event.")
+        return _text(found[1].encode(), "private, no-store")
+
+    return routes
+
+
+def _may_read(leaf: Leaf, caller: Caller) -> bool:
+    parties = {leaf.consumer_id, leaf.provider_id}
+    return caller.org_id in parties or caller.may("auditor", "operator")
+
+
+def _text(text: str, cache: str) -> Response:
+    return Response(text, media_type="text/plain; charset=utf-8", headers={"Cache-Control": cache})
+
+
+async def _tile(ledger: Ledger, path: str, *, private: bool) -> Response:
+    unknown = NotFound("tile_unknown", "The log holds no such tile.")
+    try:
+        tile = parse_tile_path(path)
+    except FormatError as error:
+        raise unknown from error
+
+    def read(connection: Connection) -> bytes | None:
+        query = select(LOG.c.size).where(LOG.c.log_id == ledger.log_id)
+        if not tile.is_within(connection.execute(query).scalar_one()):
+            return None
+        if tile.level >= 0:
+            hashes = StoredTree(connection, ledger.log_id).hashes(
+                tile.level, tile.index, tile.width
+            )
+            return b"".join(hashes)
+        first = tile.index * 256
+        entries = (
+            select(ENTRIES.c.entry)
+            .where(
+                ENTRIES.c.log_id == ledger.log_id,
+                ENTRIES.c.leaf_index >= first,
+                ENTRIES.c.leaf_index < first + tile.width,
+            )
+            .order_by(ENTRIES.c.leaf_index)
+        )
+        return encode_bundle(list(connection.execute(entries).scalars()))
+
+    data = await ledger.db.read(read)
+    if data is None:
+        raise unknown
+    cache = "private, no-store" if private else IMMUTABLE
+    return Response(data, media_type="application/octet-stream", headers={"Cache-Control": cache})
+
+
+def _leaf_out(leaf: Leaf) -> LeafOut:
+    return LeafOut(
+        index=leaf.index,
+        event_id=leaf.event_id,
+        type=leaf.type,
+        subject=leaf.subject,
+        time=rfc3339(leaf.time_ms),
+        consumer_id=leaf.consumer_id,
+        provider_id=leaf.provider_id,
+        event=canonical.decode(leaf.entry),
+    )

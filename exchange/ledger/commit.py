@@ -1,0 +1,276 @@
+"""One group commit: a batch of writes in one transaction, step by step.
+
+1. lock the log's state;
+2. read, a query a table, what the writes name, and admit them in order in memory;
+3. insert the rows in bulk, then the entries with contiguous indexes;
+4. grow the compact range, sign, store the checkpoint.
+
+Keeping the checkpoint outside the database, and only then releasing, is the writer's (step 5).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Table,
+    bindparam,
+    delete,
+    insert,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as postgres_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from exchange.formats.checkpoint import Checkpoint
+from exchange.formats.merkle import Extension, leaf_hash
+from exchange.formats.note import Signer
+from exchange.formats.receipt import Receipt
+from exchange.ledger.admit import Seen, admit, names
+from exchange.ledger.tables import Counter, Entry, LogState, OnceKey, StoredCheckpoint, Tile
+from exchange.ledger.tree import full_tiles
+from exchange.ledger.write import Committed, Exhausted, LeafIndex, Met, Once, Stale, Write
+
+LOG = LogState.__table__  # type: ignore[attr-defined]
+ENTRIES = Entry.__table__  # type: ignore[attr-defined]
+CHECKPOINTS = StoredCheckpoint.__table__  # type: ignore[attr-defined]
+TILES = Tile.__table__  # type: ignore[attr-defined]
+ONCE = OnceKey.__table__  # type: ignore[attr-defined]
+COUNTERS = Counter.__table__  # type: ignore[attr-defined]
+
+Result = Committed | Met | Stale | Exhausted
+
+# Statements are built once: building them cost more than running them.
+LOCK_LOG = (
+    select(LOG.c.size, LOG.c.compact_range)
+    .where(LOG.c.log_id == bindparam("log"))
+    .with_for_update()
+)
+GROW_LOG = update(LOG).where(LOG.c.log_id == bindparam("log"))
+ADD_ENTRIES, ADD_TILES, ADD_CHECKPOINT = insert(ENTRIES), insert(TILES), insert(CHECKPOINTS)
+ONCE_MET = select(ONCE.c.key, ONCE.c.outcome).where(
+    ONCE.c.key.in_(bindparam("keys", expanding=True)), ONCE.c.expires_ms > bindparam("now")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Which log, and the key that signs its checkpoints and nothing else."""
+
+    log_id: str
+    origin: str
+    signer: Signer
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one transaction did: a result a write, and the new checkpoint if the log grew."""
+
+    results: Sequence[Result]
+    note: str | None
+    size: int
+
+
+def commit(connection: Connection, log: Log, writes: Sequence[Write], now_ms: int) -> Batch:
+    """Carry out `writes` on `connection`, inside its transaction."""
+    # 1. From here on nobody else grows this log.
+    size, packed = connection.execute(LOCK_LOG, {"log": log.log_id}).one()
+
+    # 2. What the decisions saw must still be so.
+    seen = _look_up(connection, log.log_id, writes, now_ms)
+    refusals = [admit(write, seen) for write in writes]
+    admitted = [write for write, refused in zip(writes, refusals, strict=True) if refused is None]
+    if not admitted:
+        return Batch([r for r in refusals if r is not None], None, size)
+
+    # 3. Rows, then entries.
+    first = size
+    starts = []
+    for write in admitted:
+        starts.append(first)
+        first += len(write.events)
+    events = [event for write in admitted for event in write.events]
+    hashes = [leaf_hash(event.entry) for event in events]
+    _insert_rows(connection, admitted, starts)
+    _update_rows(connection, admitted)
+    _note_once_and_spent(connection, log.log_id, admitted, seen)
+    if not events:
+        results = [Committed(size, ()) if r is None else r for r in refusals]
+        return Batch(results, None, size)
+    connection.execute(
+        ADD_ENTRIES,
+        [
+            {
+                "log_id": log.log_id,
+                "leaf_index": size + offset,
+                "event_id": event.id,
+                "type": event.type,
+                "subject": event.subject,
+                "consumer_id": event.consumer_id,
+                "provider_id": event.provider_id,
+                "time_ms": event.time_ms,
+                "leaf_hash": hashes[offset],
+                "entry": event.entry,
+            }
+            for offset, event in enumerate(events)
+        ],
+    )
+
+    # 4. The tree and its checkpoint.
+    old_range = [packed[i : i + 32] for i in range(0, len(packed), 32)]
+    growth = Extension(size, old_range, hashes)
+    tiles = full_tiles(connection, log.log_id, size, growth.new_size, hashes)
+    if tiles:
+        connection.execute(ADD_TILES, tiles)
+    checkpoint = Checkpoint(log.origin, growth.new_size, growth.root)
+    note = log.signer.sign(checkpoint.encode())
+    connection.execute(
+        ADD_CHECKPOINT,
+        {"log_id": log.log_id, "size": growth.new_size, "root": growth.root, "note": note},
+    )
+    connection.execute(
+        GROW_LOG,
+        {
+            "log": log.log_id,
+            "size": growth.new_size,
+            "compact_range": b"".join(growth.new_range),
+            "note": note,
+        },
+    )
+    results = []
+    position = iter(zip(admitted, starts, strict=True))
+    for refused in refusals:
+        if refused is not None:
+            results.append(refused)
+            continue
+        write, start = next(position)
+        receipts = tuple(
+            Receipt(event.entry, start + i, growth.proof(start + i), note)
+            for i, event in enumerate(write.events)
+        )
+        results.append(Committed(start, receipts))
+    return Batch(results, note, growth.new_size)
+
+
+def _look_up(connection: Connection, log_id: str, writes: Sequence[Write], now_ms: int) -> Seen:
+    """Read the revs, counters and once keys that the writes name, one query a table.
+
+    On PostgreSQL rows outside the log are locked, since another log's writer could change them.
+    """
+    reads, updates, counters, once = names(writes)
+    seen = Seen()
+    for lock, keys in ((False, reads - updates), (True, updates)):
+        for table, group in groupby(sorted(keys, key=lambda k: (k[0].name, k[1])), lambda k: k[0]):
+            ids = [key[1] for key in group]
+            rows = connection.execute(_revs_query(table, lock), {"ids": ids, "log_id": log_id})
+            seen.revs.update({(table, row_id): rev for row_id, rev in rows})
+    if counters:
+        query = select(COUNTERS.c.key, COUNTERS.c.value).where(
+            COUNTERS.c.log_id == log_id, COUNTERS.c.key.in_(counters)
+        )
+        seen.counters.update(tuple(row) for row in connection.execute(query))
+    if once:
+        rows = connection.execute(ONCE_MET, {"keys": list(once), "now": now_ms})
+        seen.once.update(tuple(row) for row in rows)
+    return seen
+
+
+@cache
+def _revs_query(table: Table, lock: bool) -> Any:
+    query = select(table.c.id, table.c.rev).where(table.c.id.in_(bindparam("ids", expanding=True)))
+    if "log_id" in table.c:
+        return query.where(table.c.log_id == bindparam("log_id"))
+    return query.order_by(table.c.id).with_for_update(read=not lock)
+
+
+def _insert_rows(connection: Connection, writes: Sequence[Write], starts: Sequence[int]) -> None:
+    rows: dict[Table, list[dict[str, Any]]] = {}
+    for write, start in zip(writes, starts, strict=True):
+        for item in write.inserts:
+            values = dict(item.values)
+            for name, value in values.items():
+                if type(value) is LeafIndex:
+                    values[name] = start + value.event
+            rows.setdefault(item.table, []).append(values)
+    for table in _parents_first(rows):
+        connection.execute(_insert(table), rows[table])
+
+
+@cache
+def _insert(table: Table) -> Any:
+    return insert(table)
+
+
+def _parents_first(tables: Iterable[Table]) -> list[Table]:
+    """Order tables so that a foreign key's target is inserted before the row that names it."""
+    return sorted(tables, key=_depth)
+
+
+@cache
+def _depth(table: Table) -> int:
+    parents = {key.column.table for key in table.foreign_keys} - {table}
+    return 1 + max((_depth(parent) for parent in parents), default=0)
+
+
+def _update_rows(connection: Connection, writes: Sequence[Write]) -> None:
+    for write in writes:
+        for item in write.updates:
+            table = item.table
+            result = connection.execute(
+                update(table)
+                .where(table.c.id == item.id, table.c.rev == item.rev)
+                .values(rev=item.rev + 1, **item.values)
+            )
+            if result.rowcount != 1:  # its rev was read under lock: never, unless the schema lies
+                raise RuntimeError(f"{table.name} {item.id} changed under its lock")
+
+
+def _note_once_and_spent(
+    connection: Connection, log_id: str, writes: Sequence[Write], seen: Seen
+) -> None:
+    final: dict[str, Once | None] = {}
+    for write in writes:
+        final.update(dict.fromkeys(write.forgets))
+        final.update({once.key: once for once in write.once})
+    dialect = connection.dialect.name
+    gone = [key for key, once in final.items() if once is None]
+    if gone:
+        connection.execute(delete(ONCE).where(ONCE.c.key.in_(gone)))
+    kept = [once for once in final.values() if once is not None]
+    if kept:  # an expired key of the same name may still stand there
+        connection.execute(
+            _upsert(ONCE, dialect),
+            [{"key": o.key, "outcome": o.outcome, "expires_ms": o.expires_ms} for o in kept],
+        )
+    spent = {spend.key for write in writes for spend in write.spends}
+    if spent:
+        connection.execute(
+            _upsert(COUNTERS, dialect),
+            [{"log_id": log_id, "key": key, "value": seen.counters[key]} for key in spent],
+        )
+
+
+@cache
+def _upsert(table: Table, dialect: str) -> Any:
+    statement: Any = sqlite_insert(table) if dialect == "sqlite" else postgres_insert(table)
+    return statement.on_conflict_do_update(
+        index_elements=[column.name for column in table.primary_key],
+        set_={c.name: statement.excluded[c.name] for c in table.c if not c.primary_key},
+    )
+
+
+def forget_expired(connection: Connection, now_ms: int, limit: int = 1000) -> int:
+    """Delete once keys that have expired, `limit` at most; return how many went."""
+    result = connection.execute(
+        text(
+            "DELETE FROM once_keys WHERE key IN "
+            "(SELECT key FROM once_keys WHERE expires_ms <= :now ORDER BY expires_ms LIMIT :limit)"
+        ),
+        {"now": now_ms, "limit": limit},
+    )
+    return result.rowcount

@@ -1,0 +1,147 @@
+"""The ledger as the domains see it: commit a write, read receipts and entries, follow the log."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from exchange.db import Database
+from exchange.formats.note import Signer
+from exchange.formats.receipt import Receipt
+from exchange.ledger.commit import Log
+from exchange.ledger.keep import Keeper
+from exchange.ledger.start import open_log
+from exchange.ledger.tables import Entry, LogState
+from exchange.ledger.tree import StoredTree
+from exchange.ledger.write import Committed, Event, Met, Write, new_event
+from exchange.ledger.writer import Writer
+
+LOG = LogState.__table__  # type: ignore[attr-defined]
+ENTRIES = Entry.__table__  # type: ignore[attr-defined]
+FOLLOW_POLL_SECONDS = 0.25
+Listener = Callable[[Sequence[str]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One entry as followers and auditors read it."""
+
+    index: int
+    event_id: str
+    type: str
+    subject: str
+    consumer_id: str | None
+    provider_id: str | None
+    time_ms: int
+    entry: bytes
+
+
+class Ledger:
+    """One log of one database, open for writing by this process."""
+
+    def __init__(self, db: Database, keeper: Keeper, signer: Signer) -> None:
+        self.db = db
+        self.log: Log = open_log(db, keeper, signer)
+        self.verifier_key = signer.vkey
+        self.listeners: list[Listener] = []
+        self._keeper = keeper
+        self._writer = Writer(db, self.log, keeper, self._released)
+
+    @property
+    def log_id(self) -> str:
+        """The log's short code, which its rows' ids embed."""
+        return self.log.log_id
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it takes writes."""
+        return self._writer.healthy
+
+    def event(self, kind: str, subject: str, data: dict[str, Any], **options: Any) -> Event:
+        """Build an event of this log; see `new_event`."""
+        return new_event(self.log_id, self.log.origin, kind, subject, data, **options)
+
+    async def commit(self, write: Write) -> Committed | Met:
+        """Commit one write; raises Stale, Exhausted or Unavailable."""
+        return await self._writer.commit(write)
+
+    def _released(self, writes: Sequence[Write]) -> None:
+        changed = [event.subject for write in writes for event in write.events]
+        changed += [update.id for write in writes for update in write.updates]
+        if changed:
+            for listener in self.listeners:
+                listener(changed)
+
+    async def checkpoint(self) -> str:
+        """Return the newest signed checkpoint."""
+        return await self.db.point(lambda c: _state(c, self.log_id)[1])
+
+    async def receipt(self, event_id: str) -> tuple[Leaf, Receipt] | None:
+        """Return an event's receipt against the newest checkpoint; None when there is no such."""
+        return await self.db.read(lambda c: _receipt(c, self.log_id, event_id))
+
+    async def leaves(self, start: int, limit: int) -> list[Leaf]:
+        """Return up to `limit` entries from index `start` on."""
+        return await self.db.read(lambda c: _leaves(c, self.log_id, start, limit))
+
+    async def size(self) -> int:
+        """Return the number of entries."""
+        return await self.db.point(lambda c: _state(c, self.log_id)[0])
+
+    async def follow(self, start: int, limit: int = 500) -> AsyncIterator[list[Leaf]]:
+        """Yield entries from index `start` on, for ever, in order and without gaps."""
+        while True:
+            leaves = await self.leaves(start, limit)
+            if leaves:
+                yield leaves
+                start = leaves[-1].index + 1
+            else:
+                await asyncio.sleep(FOLLOW_POLL_SECONDS)
+
+    def close(self) -> None:
+        """Finish waiting writes and free the worker's slot."""
+        self._writer.close()
+        self._keeper.close()
+
+
+def _state(connection: Connection, log_id: str) -> tuple[int, str]:
+    row = connection.execute(select(LOG.c.size, LOG.c.note).where(LOG.c.log_id == log_id)).one()
+    return row.size, row.note
+
+
+_COLUMNS = (
+    ENTRIES.c.leaf_index,
+    ENTRIES.c.event_id,
+    ENTRIES.c.type,
+    ENTRIES.c.subject,
+    ENTRIES.c.consumer_id,
+    ENTRIES.c.provider_id,
+    ENTRIES.c.time_ms,
+    ENTRIES.c.entry,
+)
+
+
+def _leaves(connection: Connection, log_id: str, start: int, limit: int) -> list[Leaf]:
+    query = (
+        select(*_COLUMNS)
+        .where(ENTRIES.c.log_id == log_id, ENTRIES.c.leaf_index >= start)
+        .order_by(ENTRIES.c.leaf_index)
+        .limit(limit)
+    )
+    return [Leaf(*row) for row in connection.execute(query)]
+
+
+def _receipt(connection: Connection, log_id: str, event_id: str) -> tuple[Leaf, Receipt] | None:
+    size, note = _state(connection, log_id)
+    row = connection.execute(
+        select(*_COLUMNS).where(ENTRIES.c.log_id == log_id, ENTRIES.c.event_id == event_id)
+    ).one_or_none()
+    if row is None:
+        return None
+    leaf = Leaf(*row)
+    tree = StoredTree(connection, log_id)
+    if leaf.index >= size:  # committed between the two reads: ask for the state again
+        size, note = _state(connection, log_id)
+    return leaf, Receipt(leaf.entry, leaf.index, tree.inclusion(leaf.index, size), note)

@@ -1,0 +1,82 @@
+"""Tables of the log. Each key starts with `log_id`, so one database can hold many logs."""
+
+from typing import Any, ClassVar
+
+from sqlalchemy import JSON, BigInteger, Column, LargeBinary
+from sqlmodel import Field, SQLModel
+
+
+def big(**options: Any) -> Any:
+    """Return a column of 64-bit integers."""
+    return Column(BigInteger, nullable=options.pop("nullable", False), **options)
+
+
+class LogState(SQLModel, table=True):
+    """The one serial point: how large the log is, and its compact range (ledger notes)."""
+
+    __tablename__: ClassVar[str] = "log_state"
+    log_id: str = Field(primary_key=True)
+    origin: str = Field(unique=True)
+    verifier_key: str
+    size: int = Field(sa_column=big())
+    compact_range: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    note: str
+    created_ms: int = Field(sa_column=big())
+
+
+class Entry(SQLModel, table=True):
+    """One leaf: the canonical bytes that were hashed, and what look-ups need beside them."""
+
+    __tablename__: ClassVar[str] = "entries"
+    log_id: str = Field(primary_key=True, foreign_key="log_state.log_id")
+    leaf_index: int = Field(sa_column=big(primary_key=True, autoincrement=False))
+    event_id: str = Field(unique=True)
+    type: str
+    subject: str = Field(index=True)
+    consumer_id: str | None = None
+    provider_id: str | None = None
+    time_ms: int = Field(sa_column=big())
+    leaf_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    entry: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class StoredCheckpoint(SQLModel, table=True):
+    """Each released checkpoint; the key forbids two roots of one size."""
+
+    __tablename__: ClassVar[str] = "checkpoints"
+    log_id: str = Field(primary_key=True, foreign_key="log_state.log_id")
+    size: int = Field(sa_column=big(primary_key=True, autoincrement=False))
+    root: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    note: str
+
+
+class Tile(SQLModel, table=True):
+    """A full tile: 256 hashes of 32 bytes, and the root over them (one hash a level up)."""
+
+    __tablename__: ClassVar[str] = "tiles"
+    log_id: str = Field(primary_key=True, foreign_key="log_state.log_id")
+    level: int = Field(primary_key=True)
+    tile_index: int = Field(sa_column=big(primary_key=True, autoincrement=False))
+    hashes: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    root: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class OnceKey(SQLModel, table=True):
+    """What may happen once: assertion ids, idempotency keys, questions asked.
+
+    Keyed by client, never by log, or an assertion could be replayed into another log.
+    """
+
+    __tablename__: ClassVar[str] = "once_keys"
+    key: str = Field(primary_key=True)
+    outcome: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+    expires_ms: int = Field(sa_column=big(index=True))
+
+
+class Counter(SQLModel, table=True):
+    """What is spent: uses, sessions, anything with a ceiling."""
+
+    __tablename__: ClassVar[str] = "counters"
+    log_id: str = Field(primary_key=True, foreign_key="log_state.log_id")
+    key: str = Field(primary_key=True)
+    value: int = Field(sa_column=big())

@@ -1,0 +1,196 @@
+"""The ledger's two threads: one commits batches, one keeps their checkpoints and releases them.
+
+While a checkpoint is being synced to disk the next batch is already committing, so batches grow
+by themselves under load and an idle ledger answers at once.
+"""
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from exchange.clock import now_ms
+from exchange.db import Database
+from exchange.errors import Unavailable
+from exchange.ledger.commit import Batch, Log, Result, commit, forget_expired
+from exchange.ledger.keep import Keeper
+from exchange.ledger.outcome import committed_before
+from exchange.ledger.write import Committed, Exhausted, Met, Stale, Write
+
+MAX_BATCH = 512
+MAX_WAITING = 20_000
+PURGE_EVERY = 200  # batches
+log_to = logging.getLogger("exchange.ledger")
+
+
+@dataclass(slots=True)
+class _Waiting:
+    write: Write
+    future: asyncio.Future[Committed | Met]
+    loop: asyncio.AbstractEventLoop
+    tries: int = 0
+
+
+class Writer:
+    """Collects writes from the event loop and commits them in groups."""
+
+    def __init__(
+        self, db: Database, log: Log, keeper: Keeper, on_release: Callable[[Sequence[Write]], None]
+    ) -> None:
+        self.log = log
+        self._db, self._keeper, self._on_release = db, keeper, on_release
+        self._queue: deque[_Waiting] = deque()
+        self._wake = threading.Condition()
+        self._done: deque[tuple[Batch, list[_Waiting]]] = deque()
+        self._release_wake = threading.Condition()
+        self._closing = False
+        self._broken = False
+        self._batches = 0
+        self._threads = [
+            threading.Thread(target=self._commit_loop, name="ledger-commit", daemon=True),
+            threading.Thread(target=self._release_loop, name="ledger-release", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    async def commit(self, write: Write) -> Committed | Met:
+        """Commit one write; raises Stale, Exhausted or Unavailable (nothing was written)."""
+        if self._closing or self._broken or len(self._queue) > MAX_WAITING:
+            raise Unavailable("log_unavailable", "The audit log takes no entries now.")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Committed | Met] = loop.create_future()
+        with self._wake:
+            self._queue.append(_Waiting(write, future, loop))
+            self._wake.notify()
+        # A caller that goes away must not take back a write that is already on its way.
+        return await asyncio.shield(future)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether both threads run and no checkpoint failed to be kept."""
+        return not self._broken and all(thread.is_alive() for thread in self._threads)
+
+    def close(self) -> None:
+        """Finish what is waiting, then stop both threads."""
+        self._closing = True
+        with self._wake:
+            self._wake.notify()
+        for thread in self._threads:
+            thread.join(timeout=30)
+
+    def _commit_loop(self) -> None:
+        while True:
+            with self._wake:
+                while not self._queue and not self._closing:
+                    self._wake.wait()
+                if not self._queue:
+                    break
+                count = min(len(self._queue), MAX_BATCH)
+                waiting = [self._queue.popleft() for _ in range(count)]
+            self._carry_out(waiting)
+        with self._release_wake:
+            self._release_wake.notify()
+
+    def _carry_out(self, waiting: list[_Waiting]) -> None:
+        writes = [item.write for item in waiting]
+        try:
+            with self._db.writing() as connection:
+                batch = commit(connection, self.log, writes, now_ms())
+                self._batches += 1
+                if self._batches % PURGE_EVERY == 0:
+                    forget_expired(connection, now_ms())
+        except Exception as error:
+            self._after_failure(waiting, error)
+            return
+        self._hand_over(batch, waiting)
+
+    def _after_failure(self, waiting: list[_Waiting], error: Exception) -> None:
+        """Tell an unknown outcome from a failed one; one bad write must fail alone."""
+        if not isinstance(error, SQLAlchemyError):
+            log_to.error("ledger_commit_failed", exc_info=error)
+        try:
+            with self._db.writing() as connection:
+                known = [committed_before(connection, self.log, item.write) for item in waiting]
+        except SQLAlchemyError:
+            log_to.exception("ledger_database_unavailable")
+            self._fail(waiting)
+            return
+        for item, batch in zip(waiting, known, strict=True):
+            if batch is not None:  # the answer to COMMIT was lost, the commit was not
+                self._hand_over(batch, [item])
+        waiting = [item for item, batch in zip(waiting, known, strict=True) if batch is None]
+        if len(waiting) != 1:
+            for item in waiting:
+                self._carry_out([item])
+        elif waiting[0].tries < 1 and isinstance(error, SQLAlchemyError):
+            waiting[0].tries += 1  # a lock time-out, a lost connection, a key taken meanwhile
+            self._carry_out(waiting)
+        else:
+            log_to.error("ledger_write_failed", exc_info=error)
+            self._fail(waiting)
+
+    def _fail(self, waiting: list[_Waiting]) -> None:
+        error = Unavailable("log_unavailable", "The audit log could not record this: not done.")
+        _resolve([(item, error) for item in waiting])
+
+    def _hand_over(self, batch: Batch, waiting: list[_Waiting]) -> None:
+        with self._release_wake:
+            self._done.append((batch, waiting))
+            self._release_wake.notify()
+
+    def _release_loop(self) -> None:
+        while True:
+            with self._release_wake:
+                while not self._done:
+                    if self._closing and not self._threads[0].is_alive():
+                        return
+                    self._release_wake.wait(timeout=1)
+                ready = list(self._done)
+                self._done.clear()
+            notes = [batch.note for batch, _ in ready if batch.note is not None]
+            try:
+                if notes:
+                    self._keeper.keep(notes[-1])  # the newest stands for those before it
+            except OSError:
+                # What is committed stays so, but no answer leaves without its kept checkpoint.
+                log_to.exception("checkpoint_not_kept")
+                self._broken = True
+                for _, waiting in ready:
+                    self._fail(waiting)
+                continue
+            self._release(ready)
+
+    def _release(self, ready: Sequence[tuple[Batch, list[_Waiting]]]) -> None:
+        done: list[tuple[_Waiting, Result | Exception]] = []
+        for batch, waiting in ready:
+            done.extend(zip(waiting, batch.results, strict=True))
+        writes = [item.write for item, result in done if isinstance(result, Committed)]
+        try:
+            self._on_release(writes)
+        except Exception:
+            log_to.exception("ledger_listener_failed")
+        _resolve(done)
+
+
+def _resolve(done: Sequence[tuple[_Waiting, Result | Exception]]) -> None:
+    """Answer each caller on its own event loop, with one wake-up a loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Waiting, Result | Exception]]] = {}
+    for item, result in done:
+        by_loop.setdefault(item.loop, []).append((item, result))
+    for loop, items in by_loop.items():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_set_results, items)
+
+
+def _set_results(items: Sequence[tuple[_Waiting, Result | Exception]]) -> None:
+    for item, result in items:
+        if item.future.done():
+            continue
+        if isinstance(result, Stale | Exhausted | Exception):
+            item.future.set_exception(result)
+        else:
+            item.future.set_result(result)
