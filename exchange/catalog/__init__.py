@@ -1,0 +1,1 @@
+"""Offerings: what platforms publish, versioned, with the terms that policies decide by."""

@@ -1,0 +1,122 @@
+"""Offerings: pure types and rules."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, Protocol
+
+from exchange.errors import Conflict
+from exchange.policy.model import OfferingTerms
+
+Kind = Literal["dataset", "compute", "technology"]
+OfferingStatus = Literal["draft", "published", "withdrawn"]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceObject:
+    """One file of a dataset as it was when its version was published."""
+
+    name: str
+    bytes: int
+    sha256: str
+    media_type: str
+
+
+class Sources(Protocol):
+    """Where platforms keep their files; app.py puts a connector behind it."""
+
+    async def describe(self, org_id: str, source: Mapping[str, Any]) -> tuple[SourceObject, ...]:
+        """Name, measure and hash what a source holds; raises BadInput or NotFound."""
+
+    async def store(self, org_id: str, name: str, chunks: AsyncIterator[bytes]) -> SourceObject:
+        """Keep an uploaded file among the organisation's own; raises BadInput."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a platform says of an offering. Times are whole days."""
+
+    kind: Kind
+    title_en: str
+    title_zh: str
+    description_en: str
+    description_zh: str
+    classification: Literal["general", "important", "core"]
+    personal_information: Literal["none", "personal", "sensitive"]
+    purposes: tuple[str, ...]
+    max_days: int
+    jurisdictions: tuple[str, ...]
+    min_evidence: Literal["self_declared", "verified", "certified"]
+    approval: Literal["automatic", "provider"]
+    sizes: tuple[Literal["micro", "small", "medium", "large"], ...]
+    max_sessions: int | None
+    source: Mapping[str, Any]
+
+    def as_document(self) -> dict[str, Any]:
+        """Return the terms as JSON: what a version keeps, and what its leaf hashes."""
+        document = asdict(self)
+        document["source"] = dict(self.source)
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in document.items()}
+
+
+def terms_of(document: Mapping[str, Any]) -> Terms:
+    """Read stored terms back."""
+    lists = ("purposes", "jurisdictions", "sizes")
+    values: dict[str, Any] = {k: tuple(v) if k in lists else v for k, v in document.items()}
+    return Terms(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Offering:
+    """One version of an offering. Drafts change freely; each publication is a new version."""
+
+    id: str
+    provider_id: str
+    version: int
+    status: OfferingStatus
+    terms: Terms
+    objects: tuple[SourceObject, ...]
+    rev: int
+    created_ms: int
+    changed_ms: int
+
+    def policy_terms(self) -> OfferingTerms:
+        """Return the part of the input document that speaks of the offering."""
+        terms = self.terms
+        return {
+            "id": self.id,
+            "version": max(self.version, 1),
+            "status": self.status,
+            "kind": terms.kind,
+            "classification": terms.classification,
+            "personal_information": terms.personal_information,
+            "purposes": list(terms.purposes),
+            "max_days": terms.max_days,
+            "jurisdictions": list(terms.jurisdictions),
+            "min_evidence": terms.min_evidence,
+            "approval": terms.approval,
+            "sizes": list(terms.sizes),
+            "max_sessions": terms.max_sessions,
+        }
+
+
+def revise(offering: Offering, terms: Terms) -> Offering:
+    """Take new terms: into a draft in place; into a published offering as its next version."""
+    if offering.status == "withdrawn":
+        raise Conflict("offering_withdrawn", "A withdrawn offering does not change any more.")
+    if terms.kind != offering.terms.kind:
+        raise Conflict("kind_fixed", "The kind of an offering never changes: make a new one.")
+    return replace(offering, terms=terms)
+
+
+def publish(offering: Offering, objects: tuple[SourceObject, ...]) -> Offering:
+    """Publish the terms and the data as they are now, as the next version."""
+    if offering.status == "withdrawn":
+        raise Conflict("offering_withdrawn", "A withdrawn offering is not published again.")
+    return replace(offering, status="published", version=offering.version + 1, objects=objects)
+
+
+def withdraw(offering: Offering) -> Offering:
+    """Take a published offering off the catalog: no new grants; existing ones go on."""
+    if offering.status != "published":
+        raise Conflict("offering_not_published", "Only a published offering can be withdrawn.")
+    return replace(offering, status="withdrawn")

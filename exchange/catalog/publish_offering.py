@@ -1,0 +1,168 @@
+"""Draft, revise, publish and withdraw an offering. Each change of published terms is a leaf."""
+
+import secrets
+from dataclasses import asdict, replace
+
+from exchange.catalog.model import Offering, SourceObject, Sources, Terms, publish, revise, withdraw
+from exchange.catalog.store import OFFERINGS, VERSIONS, Catalog, unknown_offering, values_of
+from exchange.clock import now_ms
+from exchange.errors import Conflict, Forbidden
+from exchange.http import Caller
+from exchange.ids import new_id
+from exchange.ledger.evolve import commit_fresh
+from exchange.ledger.ledger import Ledger
+from exchange.ledger.once import first_outcome, idempotency
+from exchange.ledger.write import Insert, Met, Update, Write
+from exchange.participants.register_organisation import commitment
+from exchange.participants.store import ORGANISATIONS, Participants
+
+
+async def draft_offering(
+    ledger: Ledger,
+    catalog: Catalog,
+    caller: Caller,
+    terms: Terms,
+    idempotency_key: str | None = None,
+) -> Offering:
+    """Write a draft, visible to its platform only; no leaf, since nobody is bound by it."""
+    now = now_ms()
+    offering = Offering(new_id("off"), caller.org_id, 0, "draft", terms, (), 1, now, now)
+    body = terms.as_document()
+    result = await ledger.commit(
+        Write(
+            inserts=[Insert(OFFERINGS, {"id": offering.id, "rev": 1, **values_of(offering)})],
+            once=idempotency(caller.client_id, idempotency_key, body, offering.id),
+        )
+    )
+    return await catalog.offering(
+        first_outcome(result, body) if isinstance(result, Met) else offering.id
+    )
+
+
+async def revise_offering(
+    ledger: Ledger,
+    catalog: Catalog,
+    sources: Sources,
+    caller: Caller,
+    offering_id: str,
+    terms: Terms,
+) -> Offering:
+    """Take new terms: into a draft in place; into a published offering as its next version."""
+    current = await _own(catalog, caller, offering_id)
+    revise(current, terms)
+    if current.status == "published":
+        return await _publish(ledger, catalog, sources, caller, offering_id, terms)
+
+    async def build() -> Write:
+        held = await _own(catalog, caller, offering_id)
+        if held.status != "draft":
+            raise Conflict(
+                "offering_published", "It was published meanwhile: send the terms again."
+            )
+        changed = replace(revise(held, terms), changed_ms=now_ms())
+        return Write(updates=[Update(OFFERINGS, held.id, held.rev, values_of(changed))])
+
+    await commit_fresh(ledger, build)
+    return await catalog.offering(offering_id)
+
+
+async def publish_offering(
+    ledger: Ledger,
+    catalog: Catalog,
+    participants: Participants,
+    sources: Sources,
+    caller: Caller,
+    offering_id: str,
+) -> Offering:
+    """Publish an offering: measure and hash its data, make a version, write the leaf."""
+    provider = await participants.organisation(caller.org_id)
+    if provider.status != "active":
+        raise Forbidden("organisation_suspended", "Your organisation is suspended.")
+    return await _publish(
+        ledger, catalog, sources, caller, offering_id, None, provider_rev=provider.rev
+    )
+
+
+async def _publish(
+    ledger: Ledger,
+    catalog: Catalog,
+    sources: Sources,
+    caller: Caller,
+    offering_id: str,
+    terms: Terms | None,
+    provider_rev: int | None = None,
+) -> Offering:
+    async def build() -> Write:
+        held = await _own(catalog, caller, offering_id)
+        wanted = revise(held, terms) if terms is not None else held
+        objects: tuple[SourceObject, ...] = ()
+        if wanted.terms.kind == "dataset":
+            objects = await sources.describe(held.provider_id, wanted.terms.source)
+        changed = replace(publish(wanted, objects), changed_ms=now_ms())
+        document = changed.terms.as_document()
+        salt = secrets.token_hex(16)
+        event = ledger.event(
+            "offering.published.v1",
+            offering_id,
+            {
+                "offering_id": offering_id,
+                "version": changed.version,
+                "provider_id": held.provider_id,
+                "kind": changed.terms.kind,
+                "terms_commitment": commitment(salt, document),
+                "objects": [{"sha256": o.sha256, "bytes": o.bytes} for o in objects],
+                "by": caller.client_id,
+            },
+            provider_id=held.provider_id,
+        )
+        version = {
+            "offering_id": offering_id,
+            "version": changed.version,
+            "terms": document,
+            "objects": [asdict(o) for o in objects],
+            "salt": salt,
+            "published_ms": event.time_ms,
+            "event_id": event.id,
+        }
+        return Write(
+            [event],
+            reads={(ORGANISATIONS, caller.org_id): provider_rev} if provider_rev else {},
+            inserts=[Insert(VERSIONS, version)],
+            updates=[Update(OFFERINGS, offering_id, held.rev, values_of(changed))],
+        )
+
+    await commit_fresh(ledger, build)
+    return await catalog.offering(offering_id)
+
+
+async def withdraw_offering(
+    ledger: Ledger, catalog: Catalog, caller: Caller, offering_id: str
+) -> Offering:
+    """Withdraw an offering: no new grants from now on; existing grants go on to their end."""
+    current = await _own(catalog, caller, offering_id)
+    if current.status == "withdrawn":
+        return current
+
+    async def build() -> Write:
+        held = await _own(catalog, caller, offering_id)
+        changed = replace(withdraw(held), changed_ms=now_ms())
+        event = ledger.event(
+            "offering.withdrawn.v1",
+            offering_id,
+            {"offering_id": offering_id, "version": held.version, "by": caller.client_id},
+            provider_id=held.provider_id,
+        )
+        return Write([event], updates=[Update(OFFERINGS, held.id, held.rev, values_of(changed))])
+
+    await commit_fresh(ledger, build)
+    return await catalog.offering(offering_id)
+
+
+async def _own(catalog: Catalog, caller: Caller, offering_id: str) -> Offering:
+    offering = await catalog.offering(offering_id)
+    if offering.provider_id != caller.org_id:
+        # Another platform's draft must not show by the kind of refusal.
+        if offering.status == "draft":
+            raise unknown_offering()
+        raise Forbidden("offering_not_yours", "Only the platform that published it may do this.")
+    return offering

@@ -1,0 +1,1 @@
+"""Organisations, their attributes with evidence, and their OAuth clients."""

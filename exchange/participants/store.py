@@ -1,0 +1,86 @@
+"""Reads of participants: cached for the hot path, fresh for everyone else."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, Row, select
+
+from exchange.cache import RowCache
+from exchange.db import Database
+from exchange.errors import NotFound
+from exchange.participants.model import Attribute, Client, Organisation
+from exchange.participants.tables import ClientRow, OrganisationRow
+
+ORGANISATIONS = OrganisationRow.__table__  # type: ignore[attr-defined]
+CLIENTS = ClientRow.__table__  # type: ignore[attr-defined]
+
+
+class Participants:
+    """Organisations and clients by id; `organisations` and `clients` are the caches."""
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+        self.organisations: RowCache[Organisation] = RowCache(self._load_organisation)
+        self.clients: RowCache[Client] = RowCache(self._load_client)
+
+    async def organisation(self, org_id: str) -> Organisation:
+        """Return an organisation, read now; raises NotFound."""
+        found = await self.organisations.get(org_id, fresh=True)
+        if found is None:
+            raise NotFound("organisation_unknown", "No such organisation.")
+        return found
+
+    async def client(self, client_id: str) -> Client:
+        """Return a client, read now; raises NotFound."""
+        found = await self.clients.get(client_id, fresh=True)
+        if found is None:
+            raise NotFound("client_unknown", "No such client.")
+        return found
+
+    async def list_organisations(
+        self, after: str | None, limit: int, only: str | None = None
+    ) -> list[Organisation]:
+        """Return organisations by id, `limit` at most, `only` one where the caller sees no more."""
+        query = select(ORGANISATIONS).order_by(ORGANISATIONS.c.id).limit(limit)
+        if after is not None:
+            query = query.where(ORGANISATIONS.c.id > after)
+        if only is not None:
+            query = query.where(ORGANISATIONS.c.id == only)
+        rows = await self.db.read(lambda c: c.execute(query).all())
+        return [_organisation(row) for row in rows]
+
+    async def list_clients(self, org_id: str) -> list[Client]:
+        """Return an organisation's clients, oldest first."""
+        query = select(CLIENTS).where(CLIENTS.c.org_id == org_id).order_by(CLIENTS.c.id)
+        rows = await self.db.read(lambda c: c.execute(query).all())
+        return [_client(row) for row in rows]
+
+    def drop(self, ids: Sequence[str]) -> None:
+        """Forget cached rows that changed."""
+        self.organisations.drop(ids)
+        self.clients.drop(ids)
+
+    async def _load_organisation(self, org_id: str) -> Organisation | None:
+        def query(connection: Connection) -> Organisation | None:
+            statement = select(ORGANISATIONS).where(ORGANISATIONS.c.id == org_id)
+            row = connection.execute(statement).one_or_none()
+            return _organisation(row) if row is not None else None
+
+        return await self.db.point(query)
+
+    async def _load_client(self, client_id: str) -> Client | None:
+        def query(connection: Connection) -> Client | None:
+            row = connection.execute(select(CLIENTS).where(CLIENTS.c.id == client_id)).one_or_none()
+            return _client(row) if row is not None else None
+
+        return await self.db.point(query)
+
+
+def _organisation(row: Row[tuple[object, ...]]) -> Organisation:
+    values = row._asdict()
+    values["roles"] = frozenset(values["roles"])
+    values["attributes"] = {n: Attribute(**a) for n, a in values["attributes"].items()}
+    return Organisation(**values)
+
+
+def _client(row: Row[tuple[object, ...]]) -> Client:
+    return Client(**row._asdict())

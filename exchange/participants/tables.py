@@ -1,0 +1,55 @@
+"""Tables of participants, outside any log: several logs may speak of one organisation."""
+
+from typing import Any, ClassVar
+
+from sqlalchemy import JSON, BigInteger, Column
+from sqlmodel import Field, SQLModel
+
+
+def _big() -> Any:
+    return Column(BigInteger, nullable=False)
+
+
+class OrganisationRow(SQLModel, table=True):
+    """An organisation with its current attributes; `rev` grows with each change of the row."""
+
+    __tablename__: ClassVar[str] = "organisations"
+    id: str = Field(primary_key=True)
+    name_en: str
+    name_zh: str
+    roles: list[str] = Field(sa_column=Column(JSON, nullable=False))
+    status: str
+    attributes: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    rev: int
+    created_ms: int = Field(sa_column=_big())
+
+
+class AttributeVersionRow(SQLModel, table=True):
+    """Every value an attribute had, with the salt of the commitment in its leaf.
+
+    Deleting salt and value erases what the leaf could be opened to (ledger notes).
+    """
+
+    __tablename__: ClassVar[str] = "attribute_versions"
+    org_id: str = Field(primary_key=True, foreign_key="organisations.id")
+    name: str = Field(primary_key=True)
+    version: int = Field(primary_key=True)
+    value: Any = Field(sa_column=Column(JSON, nullable=True))
+    evidence: str
+    salt: str
+    set_by: str
+    set_ms: int = Field(sa_column=_big())
+    event_id: str
+
+
+class ClientRow(SQLModel, table=True):
+    """An OAuth client and its public JWK Set."""
+
+    __tablename__: ClassVar[str] = "clients"
+    id: str = Field(primary_key=True)
+    org_id: str = Field(foreign_key="organisations.id", index=True)
+    name: str
+    jwks: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    status: str
+    rev: int
+    created_ms: int = Field(sa_column=_big())
