@@ -1,0 +1,139 @@
+"""Routes of the authorization server: token, metadata, keys."""
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, Field
+
+from exchange.clock import now_ms
+from exchange.errors import BadInput
+from exchange.http import problem_response
+from exchange.ledger.ledger import Ledger
+from exchange.oauth import assertion, metadata, token_endpoint
+from exchange.oauth.form import MAX_BYTES, MEDIA_TYPE, check_content_type, parse_form
+from exchange.oauth.keys import TokenKeys
+from exchange.oauth.model import AuthorizeGrant, Refused
+from exchange.oauth.token_endpoint import TokenEndpoint
+from exchange.participants.store import Participants
+from exchange.settings import Settings
+
+NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+PUBLIC = {"Cache-Control": "public, max-age=300"}
+OTHER_METHODS = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"]
+FORM = {
+    "type": "object",
+    "required": ["grant_type", "client_assertion_type", "client_assertion"],
+    "properties": {
+        "grant_type": {"type": "string", "enum": ["client_credentials"]},
+        "scope": {
+            "type": "string",
+            "description": "Names, or grant:GRANT_ID; absent: all that your roles allow",
+        },
+        "client_assertion_type": {"type": "string", "enum": [assertion.TYPE]},
+        "client_assertion": {
+            "type": "string",
+            "maxLength": 8192,
+            "description": "A JWT signed with a key of the client: iss and sub its id, aud the "
+            "issuer, jti once, exp at most 300 s ahead (RFC 7523)",
+        },
+    },
+    "example": {
+        "grant_type": "client_credentials",
+        "scope": "catalog requests",
+        "client_assertion_type": assertion.TYPE,
+        "client_assertion": "eyJhbGciOiJFUzI1NiIsImtpZCI6Ii4uLiJ9.eyJpc3MiOiJjbGlfLi4uIn0.c2ln",
+    },
+}
+
+
+class TokenAnswer(BaseModel):
+    """A successful answer (RFC 6749 section 5.1)."""
+
+    access_token: str = Field(description="A JWT (RFC 9068)")
+    token_type: str = Field(examples=["Bearer"])
+    expires_in: int = Field(description="Seconds", examples=[300])
+    scope: str = Field(examples=["catalog requests"])
+
+
+class TokenError(BaseModel):
+    """An error (RFC 6749 section 5.2); a refusal by policy says why and what would help."""
+
+    error: str = Field(examples=["invalid_client"])
+    error_description: str
+    reasons: list[Any] | None = None
+    remedies: list[Any] | None = None
+
+
+def router(
+    keys: TokenKeys,
+    settings: Settings,
+    participants: Participants,
+    ledger: Ledger,
+    authorize_grant: AuthorizeGrant,
+    clock: Callable[[], int] = now_ms,
+) -> APIRouter:
+    """Return the routes; raises StartUpError for an issuer that cannot be one."""
+    routes = APIRouter(tags=["oauth"])
+    endpoint = TokenEndpoint(keys, settings, participants, ledger, authorize_grant, clock)
+    document = metadata.server_metadata(settings)
+
+    @routes.post(
+        token_endpoint.PATH,
+        summary="Get an access token",
+        response_model=TokenAnswer,
+        responses={status: {"model": TokenError} for status in (400, 401, 503)},
+        openapi_extra={
+            "requestBody": {"required": True, "content": {MEDIA_TYPE: {"schema": FORM}}}
+        },
+    )
+    async def token(request: Request) -> Response:
+        """Give a short-lived token to a client that proves itself (client_credentials).
+
+        For the exchange's own routes: with names in `scope`, or without. For a delivery:
+        `scope=grant:GRANT_ID`; the policy is asked again each time.
+        """
+        try:
+            answer = await endpoint.answer(await _read_form(request))
+        except Refused as refusal:
+            headers = {**NO_STORE, **refusal.headers}
+            return JSONResponse(refusal.document(), refusal.status, headers)
+        return JSONResponse(answer, headers=NO_STORE)
+
+    @routes.api_route(token_endpoint.PATH, methods=OTHER_METHODS, include_in_schema=False)
+    async def not_a_post(request: Request) -> Response:
+        refused = BadInput(
+            "method_not_allowed",
+            "The token endpoint takes POST only.",
+            status=405,
+            headers={"Allow": "POST"},
+        )
+        return problem_response(request, refused)
+
+    @routes.get(metadata.PATH, summary="What this authorization server does (RFC 8414)")
+    async def server_metadata() -> dict[str, Any]:
+        return JSONResponse(document, headers=PUBLIC)  # type: ignore[return-value]
+
+    @routes.get(metadata.JWKS_PATH, summary="The public keys of access tokens (RFC 7517)")
+    async def jwks() -> dict[str, Any]:
+        return JSONResponse(keys.jwks, headers=PUBLIC)  # type: ignore[return-value]
+
+    return routes
+
+
+async def _read_form(request: Request) -> dict[str, str]:
+    if "authorization" in request.headers:  # RFC 6749 section 5.2: 401 to who tried that header
+        raise Refused(
+            "invalid_client",
+            f"Authenticate with {assertion.METHOD} in the form, not in a header.",
+            status=401,
+            headers={"WWW-Authenticate": f'Basic realm="{token_endpoint.PATH}"'},
+        )
+    check_content_type(request.headers.getlist("content-type"))
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BYTES:
+            break
+    return parse_form(bytes(body))

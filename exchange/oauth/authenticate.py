@@ -1,0 +1,52 @@
+"""Who calls an API route: an API token, and the records of today."""
+
+from collections.abc import Callable
+
+from exchange.clock import now_ms
+from exchange.errors import Unauthenticated
+from exchange.formats.tokens import KeySet, TokenRefused, verify_api_token
+from exchange.http import Caller
+from exchange.participants.model import scopes_of
+from exchange.participants.store import Participants
+from exchange.settings import Settings
+
+RENEW = "POST /oauth/token gives a new one."
+
+
+class Authenticator:
+    """Turns a received token into the caller; the app's `authenticate`."""
+
+    def __init__(
+        self,
+        keys: KeySet,
+        settings: Settings,
+        participants: Participants,
+        clock: Callable[[], int] = now_ms,
+    ) -> None:
+        self._keys, self._participants, self._clock = keys, participants, clock
+        self._issuer = settings.issuer_url
+
+    async def __call__(self, token: str) -> Caller:
+        """Return the caller; raises Unauthenticated.
+
+        Roles and what they allow come from the record: a token never outlives either.
+        """
+        try:
+            known = verify_api_token(
+                token,
+                self._keys,
+                issuer=self._issuer,
+                audience=self._issuer,
+                now=self._clock() / 1000,
+            )
+        except TokenRefused as error:
+            detail = f"The token is refused: {error.detail}."
+            raise Unauthenticated(error.code, detail, hint=RENEW) from error
+        client = await self._participants.clients.get(known.client_id)
+        if client is None or client.org_id != known.org_id or client.status != "active":
+            raise Unauthenticated("client_disabled", "The token's client is disabled.")
+        organisation = await self._participants.organisations.get(client.org_id)
+        if organisation is None or organisation.status != "active":
+            raise Unauthenticated("organisation_suspended", "The organisation is suspended.")
+        scopes = known.scopes & scopes_of(organisation.roles)
+        return Caller(client.id, organisation.id, organisation.roles, scopes)

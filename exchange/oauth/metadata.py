@@ -1,0 +1,38 @@
+"""Authorization server metadata (RFC 8414), made of settings only."""
+
+from typing import Any
+
+from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
+
+from exchange.errors import StartUpError
+from exchange.oauth.assertion import METHOD, SIGNING_ALGORITHMS
+from exchange.oauth.server import GRANT_TYPES
+from exchange.oauth.token_endpoint import PATH as TOKEN_PATH
+from exchange.participants.model import SCOPES
+from exchange.settings import Settings
+
+PATH = "/.well-known/oauth-authorization-server"
+JWKS_PATH = "/oauth/jwks"
+
+
+def server_metadata(settings: Settings) -> dict[str, Any]:
+    """Return the document; raises StartUpError for an issuer that RFC 8414 does not allow."""
+    issuer = settings.issuer_url
+    document = {
+        "issuer": issuer,
+        "token_endpoint": issuer + TOKEN_PATH,
+        "jwks_uri": issuer + JWKS_PATH,
+        "response_types_supported": [],
+        "grant_types_supported": list(GRANT_TYPES),
+        "scopes_supported": sorted(frozenset().union(*SCOPES.values())),
+        "token_endpoint_auth_methods_supported": [METHOD],
+        "token_endpoint_auth_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
+    }
+    try:
+        AuthorizationServerMetadata(document).validate_issuer()
+    except ValueError as error:
+        raise StartUpError(
+            f"The issuer {issuer} cannot be used ({error}). Set EXCHANGE_ISSUER to the public URL: "
+            "https, without a query; plain http works on 127.0.0.1 and localhost only."
+        ) from error
+    return document

@@ -1,0 +1,34 @@
+"""What a token is asked for: `scope` (RFC 6749 section 3.3)."""
+
+import re
+
+from exchange.formats.tokens import GRANT_SCOPE
+from exchange.ids import is_id
+from exchange.oauth.model import ApiScopes, OneGrant, Refused
+from exchange.participants.model import scopes_of
+
+MAX_LENGTH = 1000
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
+
+
+def parse_scope(scope: str | None, roles: frozenset[str]) -> ApiScopes | OneGrant:
+    """Return what is asked for; without a scope, all that the organisation's roles allow.
+
+    Raises Refused (invalid_scope) for a scope that the roles do not allow, never less in silence.
+    """
+    allowed = scopes_of(roles)
+    if scope is None:
+        asked = allowed
+    elif len(scope) > MAX_LENGTH or not _SCOPE.fullmatch(scope):
+        raise Refused("invalid_scope", "scope must be names with one space between them.")
+    else:
+        asked = frozenset(scope.split(" "))
+    if any(name.startswith(GRANT_SCOPE) for name in asked):
+        grant_id = next(iter(asked)).removeprefix(GRANT_SCOPE)
+        if len(asked) > 1 or not is_id(grant_id, "grt"):
+            raise Refused("invalid_scope", "A grant token is for one grant: scope=grant:GRANT_ID.")
+        return OneGrant(grant_id)
+    if not asked or not asked <= allowed:
+        names = ", ".join(sorted(allowed)) or "none"
+        raise Refused("invalid_scope", f"The scopes that your roles allow are: {names}.")
+    return ApiScopes(asked)

@@ -1,0 +1,141 @@
+"""Authlib's core fitted to the exchange: it finds the grant type, authenticates and answers.
+
+The core is synchronous and does no I/O: the rows are loaded before (`TokenRequest`), and between
+its two steps the walk decides and commits (token_endpoint.py). Authlib is untyped: `Any` ends here.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from authlib.oauth2.rfc6749 import (
+    AuthorizationServer,
+    ClientMixin,
+    OAuth2Error,
+    OAuth2Request,
+    UnsupportedGrantTypeError,
+)
+from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
+from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
+
+from exchange.oauth.assertion import (
+    METHOD,
+    ReceivedAssertion,
+    VerifiedAssertion,
+    verify_assertion,
+)
+from exchange.oauth.model import Party, Refused, Terms
+
+GRANT_TYPES = (ClientCredentialsGrant.GRANT_TYPE,)
+Issue = Callable[[Party, Terms, int], dict[str, Any]]
+
+# At debug level Authlib writes each token that it issues into the log.
+logging.getLogger("authlib").setLevel(logging.INFO)
+
+
+class TokenRequest(OAuth2Request):  # type: ignore[misc]
+    """One token request with the rows that decide it; the core fills in the proof.
+
+    The URI is the configured one: Authlib demands https of it, and no header has a say.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        form: Mapping[str, str],
+        received: ReceivedAssertion,
+        party: Party | None,
+        now_ms: int,
+    ) -> None:
+        super().__init__("POST", uri)
+        self.payload = BasicOAuth2Payload(form)
+        self.received = received
+        self.party = party
+        self.now_ms = now_ms
+        self.grant: Any = None
+        self.proof: VerifiedAssertion | None = None
+        self.terms: Terms | None = None
+
+
+class RegisteredClient(ClientMixin):  # type: ignore[misc]
+    """A client as Authlib asks about it: confidential, for machines, with a key."""
+
+    def __init__(self, client_id: str) -> None:
+        self._client_id = client_id
+
+    def get_client_id(self) -> str:
+        """Return its id."""
+        return self._client_id
+
+    def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
+        """Whether it may authenticate so."""
+        return method == METHOD and endpoint == "token"
+
+    def check_grant_type(self, grant_type: str) -> bool:
+        """Whether it may use this grant type."""
+        return grant_type in GRANT_TYPES
+
+
+class ClientCredentials(ClientCredentialsGrant):  # type: ignore[misc]
+    """RFC 6749 section 4.4 with our client authentication, scopes and tokens."""
+
+    TOKEN_ENDPOINT_AUTH_METHODS = (METHOD,)
+
+    def validate_requested_scope(self) -> None:
+        """Leave it to the walk: Authlib looks at a scope without the organisation's roles."""
+
+    def generate_token(self, **_unused: Any) -> Any:
+        """Make the token on the walk's terms: Authlib's own live ten days and name no key."""
+        request: TokenRequest = self.request
+        if request.proof is None or request.terms is None:
+            raise RuntimeError("no token without proof and terms")
+        return self.server.issue(request.proof.party, request.terms, request.now_ms)
+
+
+class TokenServer(AuthorizationServer):  # type: ignore[misc]
+    """Authlib's authorization server in two steps, so that deciding and committing fit between."""
+
+    def __init__(self, issuer: str, issue: Issue) -> None:
+        super().__init__()
+        self.issuer = issuer
+        self.issue = issue
+        self.register_client_auth_method(METHOD, self._authenticate)
+        self.register_grant(ClientCredentials)
+
+    def begin(self, request: TokenRequest) -> VerifiedAssertion:
+        """Authenticate the client; raises Refused."""
+        if request.payload.grant_type is None:
+            raise Refused("invalid_request", "The parameter grant_type is missing.")
+        try:
+            request.grant = self.get_token_grant(request)
+            request.grant.validate_token_request()
+        except UnsupportedGrantTypeError as error:  # its own words would repeat what was sent
+            raise Refused(
+                "unsupported_grant_type", f"The grant_type must be {' or '.join(GRANT_TYPES)}."
+            ) from error
+        except OAuth2Error as error:
+            raise Refused(error.error, error.get_error_description() or error.error) from error
+        if request.proof is None:
+            raise RuntimeError("the core let a request pass that proved nothing")
+        return request.proof
+
+    def finish(self, request: TokenRequest, terms: Terms) -> dict[str, Any]:
+        """Make the answer; only after the assertion was spent."""
+        request.terms = terms
+        _status, answer, _headers = request.grant.create_token_response()
+        return dict(answer)
+
+    def _authenticate(self, _query: object, request: TokenRequest) -> RegisteredClient:
+        request.proof = verify_assertion(
+            request.received, request.party, issuer=self.issuer, now_ms=request.now_ms
+        )
+        return RegisteredClient(request.proof.party.client.id)
+
+    def query_client(self, client_id: str) -> None:
+        """Look up nothing: the request brings its client."""
+
+    def save_token(self, token: object, request: object) -> None:
+        """Save nothing: tokens are self-contained, and what they rest on is in the ledger."""
+
+    def send_signal(self, name: str, *args: object, **kwargs: object) -> None:
+        """Tell nobody."""

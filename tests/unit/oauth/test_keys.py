@@ -1,0 +1,101 @@
+"""The token keys on disk: made once, private, rotated with overlap."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+import time
+
+import pytest
+
+from exchange.errors import StartUpError
+from exchange.formats.tokens import KeySet, TokenRefused, verify_api_token
+from exchange.oauth.keys import load_token_keys, rotate_token_keys
+
+
+def token_of(keys):
+    now = int(time.time())
+    names = {"iss": "i", "aud": "a", "sub": "c", "client_id": "c", "org_id": "o"}
+    return keys.sign({**names, "jti": "j", "scope": "s", "iat": now, "exp": now + 60})
+
+
+def verify(token, keys):
+    return verify_api_token(token, keys, issuer="i", audience="a", now=time.time())
+
+
+def test_the_key_is_made_once_and_kept_private(tmp_path):
+    first = load_token_keys(tmp_path / "keys")
+    path = tmp_path / "keys" / "token.jwk"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    again = load_token_keys(tmp_path / "keys")
+    assert again.jwks == first.jwks
+    assert verify(token_of(first), again.public).client_id == "c"
+
+
+def test_after_a_rotation_the_new_key_signs_and_the_old_one_verifies(tmp_path):
+    old = load_token_keys(tmp_path)
+    new = rotate_token_keys(tmp_path)
+    assert [key["kid"] for key in new.jwks["keys"]][1:] == [key["kid"] for key in old.jwks["keys"]]
+    assert verify(token_of(old), new.public)
+    assert verify(token_of(new), load_token_keys(tmp_path).public)
+    with pytest.raises(TokenRefused, match="token_key_unknown"):
+        verify(token_of(new), old.public)
+
+
+def test_no_more_keys_are_published_than_a_set_may_hold(tmp_path):
+    for _ in range(10):
+        keys = rotate_token_keys(tmp_path)
+    assert len(keys.jwks["keys"]) == 8
+    KeySet(keys.jwks)
+
+
+def test_what_is_published_holds_no_private_part(tmp_path):
+    keys = load_token_keys(tmp_path)
+    secret = json.loads((tmp_path / "token.jwk").read_text())["keys"][0]["d"]
+    assert secret not in json.dumps(keys.jwks)
+
+
+def test_processes_that_start_together_sign_with_one_key(tmp_path):
+    program = (
+        "import sys; from pathlib import Path; from exchange.oauth.keys import load_token_keys;"
+        "print(load_token_keys(Path(sys.argv[1])).jwks['keys'][0]['kid'])"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    started = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": "."})
+        for _ in range(3)
+    ]
+    kids = {process.communicate(timeout=60)[0].strip() for process in started}
+    assert len(kids) == 1
+    assert kids != {b""}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b'{"keys": []}',
+        b'{"keys": [1]}',
+        b'{"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}',
+        b"\xff",
+        b"[" * 100_000,
+    ],
+)
+def test_a_damaged_file_stops_the_start_and_shows_nothing(tmp_path, content):
+    (tmp_path / "token.jwk").write_bytes(content)
+    with pytest.raises(StartUpError, match=r"token\.jwk") as caught:
+        load_token_keys(tmp_path)
+    assert "c2VjcmV0" not in str(caught.value)
+    assert (tmp_path / "token.jwk").read_bytes() == content
+
+
+def test_a_key_of_another_kind_does_not_sign(tmp_path):
+    from joserfc import jwk
+
+    ed25519 = jwk.OKPKey.generate_key("Ed25519").as_dict(private=True)
+    (tmp_path / "token.jwk").write_text(json.dumps({"keys": [ed25519]}))
+    with pytest.raises(StartUpError, match="ES256"):
+        load_token_keys(tmp_path)
