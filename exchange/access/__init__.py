@@ -1,0 +1,1 @@
+"""Request, decision, grant, delivery, end: the critical path."""

@@ -1,0 +1,93 @@
+"""May a token be given for this grant now? The policy is asked again; nothing new is logged."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from exchange.access.model import Ask, Grant, policy_input
+from exchange.access.request_access import Desk, decide
+from exchange.access.store import GRANTS
+from exchange.clock import now_ms
+from exchange.errors import Conflict, Denied, NotFound, Unavailable
+from exchange.ledger.write import RowKey
+from exchange.participants.model import Client, Organisation
+from exchange.participants.store import ORGANISATIONS
+from exchange.policy.activate import ACTIVE, STATE
+
+
+@dataclass(frozen=True, slots=True)
+class GrantTerms:
+    """What a grant token may say, and the revs under which it may be given."""
+
+    grant_id: str
+    offering_id: str
+    ends_ms: int
+    authorization_details: list[dict[str, Any]]
+    reads: Mapping[RowKey, int]
+
+
+async def authorize_grant(
+    desk: Desk, client: Client, consumer: Organisation, grant_id: str
+) -> GrantTerms:
+    """Return what a token for this grant may say.
+
+    The terms are those of the offering's version that was granted: withdrawing or changing an
+    offering stops new grants only. The attributes of the consumer are those of today.
+
+    Raises NotFound, Conflict (revoked or ended), Denied (with reasons), Unavailable.
+    """
+    grant = await desk.store.grant(grant_id)
+    if grant is None or grant.client_id != client.id:
+        raise NotFound("grant_unknown", "No such grant of this client.")
+    now = now_ms()
+    state = grant.state(now)
+    if state != "active":
+        raise Conflict(f"grant_{state}", f"The grant is {state}.", hint="Ask for access again.")
+    current = await desk.catalog.offerings.get(grant.offering_id)
+    provider = await desk.participants.organisations.get(grant.provider_id)
+    if current is None or provider is None:
+        raise Unavailable("grant_incomplete", "The grant's offering cannot be read.")
+    terms, objects = await desk.catalog.version(grant.offering_id, grant.offering_version)
+    granted = replace(
+        current, status="published", version=grant.offering_version, terms=terms, objects=objects
+    )
+    ask = Ask(
+        grant.offering_id,
+        grant.purpose,
+        tuple(grant.actions),
+        int(grant.obligations["days"]),
+    )
+    decision = await decide(desk.policy, policy_input(now, consumer, provider, granted, ask))
+    if decision.outcome != "permit":
+        raise Denied(
+            "access_denied",
+            "The policy would not grant this today.",
+            members={
+                "reasons": [reason.as_document() for reason in decision.reasons],
+                "remedies": [remedy.as_document() for remedy in decision.remedies],
+            },
+        )
+    return GrantTerms(
+        grant.id,
+        grant.offering_id,
+        grant.ends_ms,
+        [_details(grant, terms.kind)],
+        {
+            (GRANTS, grant.id): grant.rev,
+            (ORGANISATIONS, consumer.id): consumer.rev,
+            (ORGANISATIONS, provider.id): provider.rev,
+            (STATE, ACTIVE): desk.policy.rev,
+        },
+    )
+
+
+def _details(grant: Grant, kind: str) -> dict[str, Any]:
+    """Return the grant as RFC 9396 authorization details."""
+    return {
+        "type": kind,
+        "grant_id": grant.id,
+        "offering": grant.offering_id,
+        "offering_version": grant.offering_version,
+        "purpose": grant.purpose,
+        "actions": list(grant.actions),
+    }

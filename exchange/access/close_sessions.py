@@ -1,0 +1,70 @@
+"""Close delivery sessions whose time is over, each with a leaf that sums up its uses."""
+
+from functools import partial
+
+from sqlalchemy import Connection, func, select
+
+from exchange.access.store import SESSIONS, USE_ENDS, USES
+from exchange.clock import now_ms
+from exchange.formats import canonical
+from exchange.formats.merkle import leaf_hash, root_of
+from exchange.ledger.ledger import Ledger
+from exchange.ledger.write import Stale, Update, Write
+
+SWEEP = 100
+
+
+async def close_sessions(ledger: Ledger) -> int:
+    """Close sessions whose time is over, a leaf each; return how many."""
+    query = (
+        select(SESSIONS.c.id)
+        .where(
+            SESSIONS.c.log_id == ledger.log_id,
+            SESSIONS.c.status == "open",
+            SESSIONS.c.expires_ms <= now_ms(),
+        )
+        .limit(SWEEP)
+    )
+    closed = 0
+    for session_id in await ledger.db.read(lambda c: c.execute(query).scalars().all()):
+        write = await ledger.db.read(partial(_closing, ledger=ledger, session_id=session_id))
+        try:
+            await ledger.commit(write)
+            closed += 1
+        except Stale:
+            continue  # another worker closed it
+    return closed
+
+
+def _closing(connection: Connection, *, ledger: Ledger, session_id: str) -> Write:
+    log_id = ledger.log_id
+    session = connection.execute(
+        select(SESSIONS).where(SESSIONS.c.log_id == log_id, SESSIONS.c.id == session_id)
+    ).one()
+    uses = connection.execute(
+        select(USES)
+        .where(USES.c.log_id == log_id, USES.c.session_id == session_id)
+        .order_by(USES.c.id)
+    ).all()
+    ends = connection.execute(
+        select(func.count(), func.coalesce(func.sum(USE_ENDS.c.sent_bytes), 0))
+        .select_from(USE_ENDS)
+        .join(USES, (USES.c.log_id == USE_ENDS.c.log_id) & (USES.c.id == USE_ENDS.c.use_id))
+        .where(USES.c.log_id == log_id, USES.c.session_id == session_id)
+    ).one()
+    root = root_of([leaf_hash(canonical.encode(dict(use._mapping))) for use in uses])
+    event = ledger.event(
+        "delivery.closed.v1",
+        session_id,
+        {
+            "session_id": session_id,
+            "grant_id": session.grant_id,
+            "uses": len(uses),
+            "uses_root": root.hex(),
+            "sent_bytes": int(ends[1]),
+            "ended_unknown": len(uses) - int(ends[0]),
+        },
+        consumer_id=session.consumer_id,
+        provider_id=session.provider_id,
+    )
+    return Write([event], updates=[Update(SESSIONS, session_id, session.rev, {"status": "closed"})])

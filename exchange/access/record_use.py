@@ -1,0 +1,149 @@
+"""Record a use before anything is released: uses are rows, sessions are leaves (ledger notes)."""
+
+from dataclasses import dataclass
+
+from exchange.access.model import Grant
+from exchange.access.store import GRANTS, SESSIONS, USE_ENDS, USES, AccessStore
+from exchange.clock import now_ms
+from exchange.errors import Conflict, Forbidden, Unavailable
+from exchange.ids import new_id
+from exchange.ledger.ledger import Ledger
+from exchange.ledger.write import (
+    Exhausted,
+    Insert,
+    Met,
+    Once,
+    RowKey,
+    Spend,
+    Stale,
+    Write,
+)
+from exchange.participants.model import Client
+from exchange.participants.store import CLIENTS
+
+TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class UseOf:
+    """What is about to be delivered: a range of one object's bytes, `last` inclusive."""
+
+    object_name: str
+    object_version: str
+    method: str
+    first_byte: int
+    last_byte: int
+
+
+async def record_use(
+    ledger: Ledger, store: AccessStore, grant: Grant, client: Client, use: UseOf, minutes: int
+) -> str:
+    """Commit one use, with its session's leaf when it is the first; return the use's id.
+
+    Raises Conflict when the grant changed since it was read, Forbidden when its sessions are
+    used up, Unavailable when the log takes nothing: in each case nothing may be released.
+    """
+    key = f"session:{grant.id}:{client.id}:{use.object_version}"
+    reads: dict[RowKey, int] = {(GRANTS, grant.id): grant.rev, (CLIENTS, client.id): client.rev}
+    for _ in range(TRIES):
+        met = await store.met([key], now_ms())
+        session_id = str((met.outcome or {})["id"]) if met is not None else None
+        write, use_id = _write(ledger, grant, use, key, session_id, reads, minutes)
+        try:
+            result = await ledger.commit(write)
+        except Stale as stale:
+            if any(table == SESSIONS.name for table, _ in stale.rows):
+                continue  # the session was closed meanwhile: open the next
+            raise Conflict("grant_changed", "The grant changed while it was being used.") from stale
+        except Exhausted as error:
+            raise Forbidden(
+                "sessions_exhausted",
+                f"The grant allows {error.ceiling} download sessions and all are used.",
+                hint="Ask the platform, or ask for access again when the grant has ended.",
+            ) from error
+        if isinstance(result, Met):
+            continue  # another request opened the session first: join it
+        return use_id
+    raise Unavailable("busy", "The delivery could not be recorded, so nothing is delivered.")
+
+
+def _write(
+    ledger: Ledger,
+    grant: Grant,
+    use: UseOf,
+    key: str,
+    session_id: str | None,
+    reads: dict[RowKey, int],
+    minutes: int,
+) -> tuple[Write, str]:
+    now, log_id = now_ms(), ledger.log_id
+    both = {"consumer_id": grant.consumer_id, "provider_id": grant.provider_id}
+    use_id = new_id("use", log_id)
+    is_first = session_id is None
+    session_id = session_id or new_id("ses", log_id)
+    row = {
+        "log_id": log_id,
+        "id": use_id,
+        "session_id": session_id,
+        "grant_id": grant.id,
+        **both,
+        "client_id": grant.client_id,
+        "method": use.method,
+        "first_byte": use.first_byte,
+        "last_byte": use.last_byte,
+        "at_ms": now,
+    }
+    if not is_first:
+        return Write(
+            reads={**reads, (SESSIONS, session_id): 1}, inserts=[Insert(USES, row)]
+        ), use_id
+    expires = min(now + minutes * 60_000, grant.ends_ms)
+    event = ledger.event(
+        "delivery.opened.v1",
+        session_id,
+        {
+            "session_id": session_id,
+            "grant_id": grant.id,
+            "client_id": grant.client_id,
+            "object_sha256": use.object_version,
+            "expires_ms": expires,
+        },
+        time_ms=now,
+        **both,
+    )
+    session = {
+        "log_id": log_id,
+        "id": session_id,
+        "grant_id": grant.id,
+        "client_id": grant.client_id,
+        **both,
+        "object_name": use.object_name,
+        "object_version": use.object_version,
+        "status": "open",
+        "opened_ms": now,
+        "expires_ms": expires,
+        "rev": 1,
+    }
+    ceiling = grant.obligations.get("sessions")
+    return (
+        Write(
+            [event],
+            reads=reads,
+            inserts=[Insert(SESSIONS, session), Insert(USES, row)],
+            once=[Once(key, expires, {"id": session_id})],
+            spends=[Spend(f"sessions:{grant.id}", 1, int(ceiling))] if ceiling is not None else (),
+        ),
+        use_id,
+    )
+
+
+async def end_use(ledger: Ledger, use_id: str, sent_bytes: int, *, complete: bool) -> None:
+    """Note how a use ended."""
+    row = {
+        "log_id": ledger.log_id,
+        "use_id": use_id,
+        "sent_bytes": sent_bytes,
+        "complete": complete,
+        "at_ms": now_ms(),
+    }
+    await ledger.commit(Write(inserts=[Insert(USE_ENDS, row)]))

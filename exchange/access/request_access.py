@@ -1,0 +1,146 @@
+"""The critical path: a request, its decision, and the grant, in one walk.
+
+    1. who asks, for what: client, consumer, offering, provider, each with its rev
+    2. asked before?  the same grant, or the same pending request, answers again
+    3. the input document: everything that the policy may know
+    4. the decision: asked once; no trustworthy answer means no
+    5. obligations: one that connectors do not know means no
+    6. the write: request, decision, grant and leaf, with every rev that the decision saw
+    7. the commit: rechecks them under the log's lock; a stale one walks again past all caches
+
+"No stale yes": what the decision read may come from caches, since step 7 rechecks it. Three stale
+walks and the answer is 503.
+"""
+
+from dataclasses import dataclass
+
+from exchange.access.model import Answer, Ask, policy_input
+from exchange.access.record_decision import Parties, Record, ask_once
+from exchange.access.store import AccessStore
+from exchange.catalog.store import Catalog, unknown_offering
+from exchange.clock import now_ms
+from exchange.errors import Forbidden, Unavailable
+from exchange.http import Caller
+from exchange.ids import new_id
+from exchange.ledger.ledger import Ledger
+from exchange.ledger.once import PREFIX, first_outcome, idempotency
+from exchange.ledger.write import Met, Stale
+from exchange.participants.store import Participants
+from exchange.policy.activate import PolicyInForce
+from exchange.policy.model import (
+    KNOWN_OBLIGATIONS,
+    Decision,
+    PolicyError,
+    PolicyInput,
+    PolicyRefusedInput,
+)
+
+WALKS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What a walk needs: the parts to the right of access."""
+
+    ledger: Ledger
+    participants: Participants
+    catalog: Catalog
+    policy: PolicyInForce
+    store: AccessStore
+
+
+async def request_access(
+    desk: Desk, caller: Caller, ask: Ask, idempotency_key: str | None = None
+) -> Answer:
+    """Decide a request and record what was decided; a permit comes with its grant.
+
+    Raises NotFound, Forbidden, Unavailable. A denial is an Answer, not an error.
+    """
+    for walk in range(WALKS):
+        try:
+            return await _walk(desk, caller, ask, idempotency_key, fresh=walk > 0)
+        except Stale:
+            continue
+    raise Unavailable(
+        "decision_stale",
+        "What this decision rests on kept changing, or this worker's policies are not in force.",
+        hint="Nothing was granted; try again.",
+    )
+
+
+async def _walk(
+    desk: Desk, caller: Caller, ask: Ask, idempotency_key: str | None, *, fresh: bool
+) -> Answer:
+    # 1. who asks, for what
+    parties = await load_parties(desk, caller, ask.offering_id, fresh=fresh)
+    now = now_ms()
+
+    # 2. asked before?
+    ask_key = ask.key(caller.client_id)
+    request_id = new_id("req", desk.ledger.log_id)
+    body = ask.as_document()
+    once = list(idempotency(caller.client_id, idempotency_key, body, request_id))
+    met = await desk.store.met([*(key.key for key in once), ask_key], now)
+    if met is not None:
+        return await desk.store.answer(answered_by(met, body), caller)
+
+    # 3. the input document
+    document = policy_input(now, parties.consumer, parties.provider, parties.offering, ask)
+
+    # 4. the decision; 5. its obligations
+    decision = await decide(desk.policy, document)
+
+    # 6. the write
+    reads = parties.reads(desk.policy)
+    once.append(ask_once(decision, ask, ask_key, request_id, reads, now))
+    record = Record(desk.ledger, parties, ask, decision, document, request_id, now)
+    write = record.write(reads, once)
+
+    # 7. the commit
+    result = await desk.ledger.commit(write)
+    if isinstance(result, Met):
+        return await desk.store.answer(answered_by(result, body), caller)
+    return record.answer(result.first_index, result.receipts[0])
+
+
+def answered_by(met: Met, body: object) -> str:
+    """Return the request that a met once key stands for; raises BadInput for a reused key."""
+    if met.key.startswith(PREFIX):
+        return first_outcome(met, body)
+    return str((met.outcome or {})["id"])
+
+
+async def load_parties(desk: Desk, caller: Caller, offering_id: str, *, fresh: bool) -> Parties:
+    """Load who asks whom for what; what the caller may not see does not exist."""
+    people = desk.participants
+    client = await people.clients.get(caller.client_id, fresh=fresh)
+    consumer = await people.organisations.get(caller.org_id, fresh=fresh)
+    offering = await desk.catalog.offerings.get(offering_id, fresh=fresh)
+    if offering is None or (offering.status == "draft" and offering.provider_id != caller.org_id):
+        raise unknown_offering()
+    provider = await people.organisations.get(offering.provider_id, fresh=fresh)
+    if client is None or client.status != "active" or consumer is None or provider is None:
+        raise Forbidden("client_disabled", "This client may not ask any more.")
+    return Parties(client, consumer, provider, offering)
+
+
+async def decide(policy: PolicyInForce, document: PolicyInput) -> Decision:
+    """Ask the policy once; no trustworthy answer, or an unknown obligation, is no permit."""
+    try:
+        decision = await policy.engine.decide(document)
+    except PolicyRefusedInput as error:
+        raise Unavailable(
+            "policy_input_refused", "The policy does not accept this request as it stands."
+        ) from error
+    except PolicyError as error:
+        raise Unavailable(
+            "policy_unavailable",
+            "The policy engine gives no answer, so nothing is granted.",
+            hint="Try again; the operator sees why in the log.",
+        ) from error
+    known = KNOWN_OBLIGATIONS.issuperset(decision.obligations)
+    if not known or (decision.outcome == "permit" and "days" not in decision.obligations):
+        raise Unavailable(
+            "obligation_unknown", "The policy asks for something that no connector can do."
+        )
+    return decision

@@ -1,0 +1,85 @@
+"""End a grant: revoke it for good, or write the leaf of one that the clock has ended."""
+
+from sqlalchemy import select
+
+from exchange.access.model import Grant, RevocationReason
+from exchange.access.store import GRANTS, AccessStore
+from exchange.clock import now_ms
+from exchange.errors import Conflict, Forbidden
+from exchange.formats.receipt import Receipt
+from exchange.http import Caller
+from exchange.ledger.evolve import commit_fresh
+from exchange.ledger.ledger import Ledger
+from exchange.ledger.write import Committed, Stale, Update, Write
+
+SWEEP = 200
+
+
+async def revoke_grant(
+    ledger: Ledger, store: AccessStore, caller: Caller, grant_id: str, reason: RevocationReason
+) -> tuple[Grant, Receipt | None]:
+    """Revoke a grant for good (its platform, or the operator). Revoking again changes nothing."""
+    grant = await store.grant_for(grant_id, caller)
+    if grant.provider_id != caller.org_id and not caller.may("operator"):
+        raise Forbidden("grant_not_yours", "Only its platform or the operator may revoke a grant.")
+    if grant.status == "revoked":
+        return grant, None
+
+    async def build() -> Write:
+        held = await store.grant_for(grant_id, caller)
+        if held.state(now_ms()) == "ended":
+            raise Conflict("grant_ended", "The grant has ended by itself already.")
+        event = ledger.event(
+            "grant.revoked.v1",
+            held.id,
+            {"grant_id": held.id, "reason": reason, "by": caller.client_id},
+            consumer_id=held.consumer_id,
+            provider_id=held.provider_id,
+        )
+        update = Update(GRANTS, held.id, held.rev, {"status": "revoked"})
+        # The same question may be asked anew, and is decided anew.
+        return Write([event], updates=[update], forgets=[held.ask])
+
+    try:
+        _, result = await commit_fresh(ledger, build)
+    except Conflict:
+        held = await store.grant_for(grant_id, caller)
+        if held.status == "revoked":
+            return held, None
+        raise
+    receipt = result.receipts[0] if isinstance(result, Committed) else None
+    return await store.grant_for(grant_id, caller), receipt
+
+
+async def end_grants(ledger: Ledger, store: AccessStore) -> int:
+    """Write the leaf of grants that the clock has ended; return how many."""
+    query = (
+        select(GRANTS.c.id)
+        .where(
+            GRANTS.c.log_id == ledger.log_id,
+            GRANTS.c.status == "active",
+            GRANTS.c.ends_ms <= now_ms(),
+        )
+        .order_by(GRANTS.c.ends_ms)
+        .limit(SWEEP)
+    )
+    ids = await ledger.db.read(lambda c: c.execute(query).scalars().all())
+    ended = 0
+    for grant_id in ids:
+        held = await store.grant(grant_id)
+        if held is None or held.status != "active":
+            continue
+        event = ledger.event(
+            "grant.ended.v1",
+            held.id,
+            {"grant_id": held.id, "ends_ms": held.ends_ms},
+            consumer_id=held.consumer_id,
+            provider_id=held.provider_id,
+        )
+        update = Update(GRANTS, held.id, held.rev, {"status": "ended"})
+        try:
+            await ledger.commit(Write([event], updates=[update]))
+            ended += 1
+        except Stale:
+            continue  # another worker was quicker, or it was revoked at the last moment
+    return ended

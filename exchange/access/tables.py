@@ -1,0 +1,154 @@
+"""Tables of requests, decisions, grants and deliveries: all of one log, keyed by `log_id` first."""
+
+from typing import Any, ClassVar
+
+from sqlalchemy import JSON, BigInteger, Column, ForeignKeyConstraint, Index, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+
+def _big(*, nullable: bool = False) -> Any:
+    return Column(BigInteger, nullable=nullable)
+
+
+def _json() -> Any:
+    return Column(JSON, nullable=False)
+
+
+class RequestRow(SQLModel, table=True):
+    """What was asked."""
+
+    __tablename__: ClassVar[str] = "access_requests"
+    __table_args__ = (
+        Index("ix_access_requests_consumer", "log_id", "consumer_id", "id"),
+        Index("ix_access_requests_provider", "log_id", "provider_id", "id"),
+    )
+    log_id: str = Field(primary_key=True, foreign_key="log_state.log_id")
+    id: str = Field(primary_key=True)
+    consumer_id: str = Field(foreign_key="organisations.id")
+    provider_id: str = Field(foreign_key="organisations.id")
+    client_id: str
+    offering_id: str
+    offering_version: int
+    purpose: str
+    actions: list[str] = Field(sa_column=_json())
+    days: int = Field(sa_column=_big())
+    status: str
+    rev: int
+    created_ms: int = Field(sa_column=_big())
+
+
+class DecisionRow(SQLModel, table=True):
+    """What was decided, by which policies, on which input: enough to decide it again."""
+
+    __tablename__: ClassVar[str] = "decisions"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["log_id", "request_id"], ["access_requests.log_id", "access_requests.id"]
+        ),
+        Index("ix_decisions_request", "log_id", "request_id"),
+    )
+    log_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    request_id: str
+    consumer_id: str
+    provider_id: str
+    outcome: str
+    reasons: list[Any] = Field(sa_column=_json())
+    remedies: list[Any] = Field(sa_column=_json())
+    obligations: dict[str, Any] = Field(sa_column=_json())
+    policy_digest: str
+    input: dict[str, Any] = Field(sa_column=_json())
+    input_salt: str
+    result_salt: str
+    decided_ms: int = Field(sa_column=_big())
+    event_id: str
+    leaf_index: int = Field(sa_column=_big())
+
+
+class GrantRow(SQLModel, table=True):
+    """A grant. `status_index`, its place in status lists, is the index of its leaf."""
+
+    __tablename__: ClassVar[str] = "grants"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["log_id", "request_id"], ["access_requests.log_id", "access_requests.id"]
+        ),
+        UniqueConstraint("log_id", "request_id"),
+        UniqueConstraint("log_id", "status_index"),
+        Index("ix_grants_consumer", "log_id", "consumer_id", "id"),
+        Index("ix_grants_provider", "log_id", "provider_id", "id"),
+        Index("ix_grants_end", "log_id", "status", "ends_ms"),
+    )
+    log_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    request_id: str
+    decision_id: str
+    consumer_id: str
+    provider_id: str
+    client_id: str
+    offering_id: str
+    offering_version: int
+    purpose: str
+    actions: list[str] = Field(sa_column=_json())
+    obligations: dict[str, Any] = Field(sa_column=_json())
+    ask: str
+    status: str
+    status_index: int = Field(sa_column=_big())
+    starts_ms: int = Field(sa_column=_big())
+    ends_ms: int = Field(sa_column=_big())
+    event_id: str
+    rev: int
+
+
+class SessionRow(SQLModel, table=True):
+    """Deliveries of one object to one client under one grant, at most a quarter of an hour."""
+
+    __tablename__: ClassVar[str] = "sessions"
+    __table_args__ = (
+        ForeignKeyConstraint(["log_id", "grant_id"], ["grants.log_id", "grants.id"]),
+        Index("ix_sessions_open", "log_id", "status", "expires_ms"),
+    )
+    log_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    grant_id: str
+    client_id: str
+    consumer_id: str
+    provider_id: str
+    object_name: str
+    object_version: str
+    status: str
+    opened_ms: int = Field(sa_column=_big())
+    expires_ms: int = Field(sa_column=_big())
+    rev: int
+
+
+class UseRow(SQLModel, table=True):
+    """One file request, recorded before any byte was released."""
+
+    __tablename__: ClassVar[str] = "uses"
+    __table_args__ = (
+        ForeignKeyConstraint(["log_id", "session_id"], ["sessions.log_id", "sessions.id"]),
+        Index("ix_uses_session", "log_id", "session_id", "id"),
+    )
+    log_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    session_id: str
+    grant_id: str
+    consumer_id: str
+    provider_id: str
+    client_id: str
+    method: str
+    first_byte: int = Field(sa_column=_big())
+    last_byte: int = Field(sa_column=_big())
+    at_ms: int = Field(sa_column=_big())
+
+
+class UseEndRow(SQLModel, table=True):
+    """How a use ended: bytes sent. A use without one ended unknown (a crash, a lost worker)."""
+
+    __tablename__: ClassVar[str] = "use_ends"
+    log_id: str = Field(primary_key=True)
+    use_id: str = Field(primary_key=True)
+    sent_bytes: int = Field(sa_column=_big())
+    complete: bool
+    at_ms: int = Field(sa_column=_big())
