@@ -1,0 +1,1 @@
+"""The gateway: verify a grant token, record the use, deliver. Imports `exchange.formats` only."""

@@ -1,0 +1,158 @@
+"""Routes of the gateway: verify, open, record, deliver; in this order, and no byte before."""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi.security import HTTPBearer
+
+from connectors.gateway.answers import ListedGrant, etag, object_headers, validators
+from connectors.gateway.conditions import Conditions
+from connectors.gateway.door import Delivery, Door, DoorRefused, DoorUnavailable, FileObject, Use
+from connectors.gateway.problems import NotNow, documented
+from connectors.gateway.ranges import Span, whole
+from connectors.gateway.source import Opened, Source
+from connectors.gateway.stream import ObjectStream, Recorded
+from connectors.gateway.verify import Trust, door_problem, verify_grant, verify_object
+from exchange.formats.tokens import KeySet
+
+GrantId = Annotated[
+    str,
+    Path(
+        pattern="^grt_[0-9a-z]{4}_[0-9a-hjkmnp-tv-z]{26}$",
+        examples=["grt_k3x9_01j9zq4x5ve8wk2n7c6r3tq0ab"],
+    ),
+]
+ObjectName = Annotated[
+    str,
+    Path(min_length=1, max_length=512, description="As listed", examples=["flights.parquet"]),
+]
+_bearer = HTTPBearer(
+    auto_error=False,
+    scheme_name="grant_token",
+    description="A grant token from /oauth/token (scope=grant:ID)",
+)
+_BINARY = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
+_HEADERS = {
+    name: {"description": told, "schema": {"type": "string"}}
+    for name, told in {
+        "ETag": "The object's sha256 (hex): strong, the same for ranges and on every gateway",
+        "Repr-Digest": "sha-256 of the whole object (RFC 9530), in a 206 too",
+        "Accept-Ranges": "bytes",
+    }.items()
+}
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The whole object", "content": _BINARY, "headers": _HEADERS},
+    304: {"description": "If-None-Match names this version"},
+    **documented(400, 401, 403, 404, 409, 412, 503),
+}
+_GET_RESPONSES: dict[int | str, dict[str, Any]] = {
+    206: {"description": "The range that was asked for", "content": _BINARY, "headers": _HEADERS},
+    **documented(416),
+    **_RESPONSES,
+}
+
+
+def router(
+    door: Door,
+    sources: Mapping[str, Source],
+    keys: Callable[[], KeySet],
+    *,
+    issuer: str,
+    audience: str,
+    clock: Callable[[], int],
+) -> APIRouter:
+    """Return the gateway's routes, below `/gateway`.
+
+    `sources` is by the name that a Delivery's `connector` gives; `keys` gives the issuer's current
+    ones. `audience` is this gateway's registered URL, with `/gateway` and no slash at its end;
+    `clock` gives UTC milliseconds. Register `problems.answer_problem` for GatewayProblem.
+    """
+    trust = Trust(door, keys, issuer, audience, clock)
+    routes = APIRouter(prefix="/gateway", tags=["gateway"], dependencies=[Depends(_bearer)])
+
+    @routes.get(
+        "/grants/{grant_id}",
+        operation_id="list_granted_objects",
+        responses=documented(401, 403, 404, 503),
+    )
+    async def list_objects(request: Request, response: Response, grant_id: GrantId) -> ListedGrant:
+        """List what may be fetched under a grant."""
+        authorization = request.headers.getlist("authorization")
+        delivery = await verify_grant(authorization, grant_id, trust)
+        response.headers["Cache-Control"] = "private, no-cache"
+        return ListedGrant.of(delivery, audience)
+
+    @routes.get(
+        "/grants/{grant_id}/files/{name:path}",
+        operation_id="fetch_granted_object",
+        response_class=Response,
+        responses=_GET_RESPONSES,
+    )
+    async def fetch(
+        request: Request,
+        grant_id: GrantId,
+        name: ObjectName,
+        conditions: Annotated[Conditions, Depends()],
+    ) -> Response:
+        """Fetch an object or one range of it. Each answer with data is a recorded use."""
+        authorization = request.headers.getlist("authorization")
+        delivery, item = await verify_object(authorization, grant_id, name, trust)
+        if conditions.unmodified(etag(item)):
+            return Response(None, 304, validators(item))
+        span = conditions.span(etag(item), item.bytes)
+        opened = await _open(sources, delivery, item)
+        try:
+            recorded = await _record(door, delivery, item, span or whole(item.bytes))
+        except BaseException:
+            await opened.close()
+            raise
+        status, headers = 206 if span else 200, object_headers(item, span)
+        return ObjectStream(opened, span or whole(item.bytes), recorded, status, headers)
+
+    @routes.head(
+        "/grants/{grant_id}/files/{name:path}",
+        operation_id="inspect_granted_object",
+        response_class=Response,
+        responses=_RESPONSES,
+    )
+    async def inspect(
+        request: Request,
+        grant_id: GrantId,
+        name: ObjectName,
+        conditions: Annotated[Conditions, Depends()],
+    ) -> Response:
+        """Check all that GET checks, and answer its headers. No data, so no use is recorded."""
+        authorization = request.headers.getlist("authorization")
+        delivery, item = await verify_object(authorization, grant_id, name, trust)
+        if conditions.unmodified(etag(item)):
+            return Response(None, 304, validators(item))
+        opened = await _open(sources, delivery, item)
+        await opened.close()
+        return Response(None, 200, object_headers(item, None))
+
+    return routes
+
+
+async def _open(sources: Mapping[str, Source], delivery: Delivery, item: FileObject) -> Opened:
+    source = sources.get(delivery.connector)
+    if source is None:
+        raise NotNow("connector_missing", "This gateway has no connector of the offering's kind.")
+    return await source.open(delivery.provider_id, delivery.source, item)
+
+
+async def _record(door: Door, delivery: Delivery, item: FileObject, part: Span) -> Recorded:
+    use = Use(
+        grant_id=delivery.grant_id,
+        client_id=delivery.client_id,
+        object_name=item.name,
+        object_version=item.sha256,
+        method="GET",
+        first_byte=part.first,
+        last_byte=part.last,
+        rev=delivery.rev,
+    )
+    try:
+        return Recorded(await door.record(use), door)
+    except (DoorRefused, DoorUnavailable) as error:
+        raise door_problem(error) from error

@@ -1,0 +1,98 @@
+"""The small door to the exchange: what a grant allows now, and where uses are recorded.
+
+A gateway mounted in the exchange and one that stands alone differ in their Door only.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+Status = Literal["active", "suspended", "revoked", "ended"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileObject:
+    """One file as it was when its offering's version was published.
+
+    `name` is relative to the offering's source, with `/` between its parts; `sha256` is hex.
+    """
+
+    name: str
+    bytes: int
+    sha256: str
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What a grant allows now. `ends_ms` is UTC milliseconds; `rev` is the grant's row's.
+
+    `connector` names the kind of source ("files"); `source` is what the platform said of it.
+    """
+
+    grant_id: str
+    client_id: str
+    consumer_id: str
+    provider_id: str
+    status: Status
+    ends_ms: int
+    obligations: Mapping[str, Any]
+    offering_id: str
+    offering_version: int
+    connector: str
+    source: Mapping[str, Any]
+    objects: tuple[FileObject, ...]
+    rev: int
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One file request: bytes `first_byte` to `last_byte` inclusive, -1 where there are none.
+
+    `object_version` is the object's sha256, `rev` the grant's as the gateway saw it.
+    """
+
+    grant_id: str
+    client_id: str
+    object_name: str
+    object_version: str
+    method: str
+    first_byte: int
+    last_byte: int
+    rev: int
+
+
+class DoorRefused(Exception):
+    """The exchange says no: the grant was revoked or ended meanwhile, its sessions are used up.
+
+    `code` and `detail` are shown to the caller; `status` is 401, 403, 404, 409 or 503.
+    """
+
+    def __init__(self, code: str, detail: str, status: int = 403) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.status = status
+
+
+class DoorUnavailable(Exception):
+    """The exchange does not answer, so nothing may be delivered."""
+
+
+class Door(Protocol):
+    """What a gateway asks of the exchange, and tells it."""
+
+    async def look_up(self, grant_id: str) -> Delivery | None:
+        """Return what the grant allows now, None for an unknown one. Raises DoorUnavailable.
+
+        It may come from a cache: `record` rechecks the rev.
+        """
+
+    async def record(self, use: Use) -> str:
+        """Record a use durably and return its id; only then is a byte released.
+
+        Raises DoorRefused, or DoorUnavailable where it is not known to be recorded.
+        """
+
+    async def finished(self, use_id: str, sent_bytes: int, complete: bool) -> None:
+        """Say how a use ended; best effort. `sent_bytes` were handed to the connection."""

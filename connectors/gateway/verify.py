@@ -1,0 +1,134 @@
+"""The gateway's critical path: from a request's headers to what it may have. Fails closed.
+
+    1. bearer       one Authorization header, of one bearer token
+    2. token        signature, issuer, audience (this connector) and lifetime, checked locally
+    3. grant        the token is for the grant that the path names
+    4. look up      the exchange's word on what the grant allows now
+    5. client       the token's client and organisation are the grant's
+    6. status       the grant is active and not past its end
+    7. obligations  each is one that this gateway enforces
+    8. object       the grant's offering has an object of that name
+
+The first check that fails ends the walk, as a GatewayProblem. What holds here may have ended a
+moment later: `Door.record` rechecks the grant's rev before anything is delivered.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from connectors.gateway.door import Delivery, Door, DoorRefused, DoorUnavailable, FileObject
+from connectors.gateway.problems import BadToken, GatewayProblem, NotHere, NotNow, Refused
+from exchange.formats.tokens import GrantToken, KeySet, TokenRefused, verify_grant_token
+
+KNOWN_OBLIGATIONS: Final = frozenset({"days", "sessions"})
+"""What this gateway and its door enforce: `days` by the grant's end, `sessions` in `record`."""
+
+MAX_TOKEN: Final = 8192
+"""Longest token, in characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Whom the gateway believes, and who it is: settings, never a request's headers.
+
+    `audience` is this connector's registered URL; `clock` gives UTC milliseconds.
+    """
+
+    door: Door
+    keys: Callable[[], KeySet]
+    issuer: str
+    audience: str
+    clock: Callable[[], int]
+
+
+async def verify_grant(authorization: Sequence[str], grant_id: str, trust: Trust) -> Delivery:
+    """Walk checks 1 to 7 for all values of the Authorization header; raises GatewayProblem."""
+    # 1. bearer
+    received = _bearer(authorization)
+
+    # 2. token
+    token = _verified(received, trust)
+
+    # 3. grant: before the look-up, so that a token says nothing about other grants
+    if token.grant_id != grant_id:
+        raise Refused("token_for_another_grant", "This token was issued for another grant.")
+
+    # 4. look up
+    delivery = await _look_up(grant_id, trust.door)
+
+    # 5. client
+    if (token.client_id, token.org_id) != (delivery.client_id, delivery.consumer_id):
+        raise Refused("token_for_another_client", "This grant was given to another client.")
+
+    # 6. status
+    if delivery.status != "active":
+        raise Refused(f"grant_{delivery.status}", f"The grant is {delivery.status}.")
+    if delivery.ends_ms <= trust.clock():
+        raise Refused("grant_ended", "The grant is past its end.")
+
+    # 7. obligations
+    if unknown := sorted(delivery.obligations.keys() - KNOWN_OBLIGATIONS):
+        raise Refused("obligation_unknown", f"This gateway cannot enforce: {', '.join(unknown)}.")
+    return delivery
+
+
+async def verify_object(
+    authorization: Sequence[str], grant_id: str, name: str, trust: Trust
+) -> tuple[Delivery, FileObject]:
+    """Walk all eight checks; raises GatewayProblem."""
+    delivery = await verify_grant(authorization, grant_id, trust)
+
+    # 8. object
+    for item in delivery.objects:
+        if item.name == name:
+            return delivery, item
+    raise NotHere("object_not_found", "The grant's offering has no object of this name.")
+
+
+def _bearer(values: Sequence[str]) -> str:
+    """RFC 6750 section 2.1; tokens in forms and URLs are not looked at."""
+    if not values:
+        raise BadToken("token_missing", "This needs a token for the grant.")
+    scheme, _, token = values[0].partition(" ")
+    if len(values) > 1 or scheme.lower() != "bearer" or not token or " " in token:
+        raise BadToken("token_malformed", "Send one header: Authorization: Bearer TOKEN.")
+    if len(token) > MAX_TOKEN:
+        raise BadToken("token_malformed", f"A token has {MAX_TOKEN} characters at most.")
+    return token
+
+
+def _verified(received: str, trust: Trust) -> GrantToken:
+    try:
+        return verify_grant_token(
+            received,
+            trust.keys(),
+            issuer=trust.issuer,
+            audience=trust.audience,
+            now=trust.clock() / 1000,
+        )
+    except TokenRefused as refused:
+        raise BadToken(refused.code, refused.detail) from refused
+
+
+async def _look_up(grant_id: str, door: Door) -> Delivery:
+    try:
+        delivery = await door.look_up(grant_id)
+    except (DoorRefused, DoorUnavailable) as error:
+        raise door_problem(error) from error
+    if delivery is None:
+        raise NotHere("grant_not_found", "The exchange does not know this grant.")
+    return delivery
+
+
+def door_problem(error: DoorRefused | DoorUnavailable) -> GatewayProblem:
+    """Put what the exchange said into the gateway's words; an odd status becomes 403."""
+    if isinstance(error, DoorUnavailable):
+        return NotNow("exchange_unavailable", "The exchange cannot be asked right now.")
+    if error.status == 401:
+        return BadToken(error.code, error.detail)
+    if error.status == 503:
+        return NotNow(error.code, error.detail)
+    return Refused(
+        error.code, error.detail, status=error.status if error.status in (404, 409) else 403
+    )

@@ -1,0 +1,117 @@
+"""Taking a file in: hidden while it arrives, then whole and durable under its name, or not at all.
+
+Bytes go to `.incoming/` beside the files of the same organisation; a hard link, which never
+replaces, gives the name. A program that was killed leaves only hidden files; the next upload a
+day later sweeps them away.
+"""
+
+import errno
+import hashlib
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from io import FileIO
+from pathlib import Path
+from typing import Final
+
+from connectors.gateway.source import SourceProblem
+from connectors.paths import is_folder, open_node, opened_folder
+
+_INCOMING: Final = ".incoming"
+_FORGOTTEN_SECONDS: Final = 86_400
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_IN_THE_WAY = (errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENAMETOOLONG)
+
+Same = Callable[[int, str], bool]
+"""Whether an open file's content has this sha256 (hex)."""
+
+
+class Upload:
+    """One upload; its methods block, one thread at a time. Always `discard` it in the end."""
+
+    def __init__(self, root: Path, org_id: str) -> None:
+        """Begin: makes the organisation's folder if need be. Raises SourceProblem."""
+        self.size = 0
+        self._root = root
+        self._org_id = org_id
+        self._name = secrets.token_hex(16)
+        self._digest = hashlib.sha256()
+        with _storage(), self._incoming() as folder:
+            _sweep(folder)
+            self._file = FileIO(os.open(self._name, _CREATE, 0o640, dir_fd=folder), "wb")
+
+    def write(self, chunk: bytes) -> None:
+        """Append; raises SourceProblem `storage_full`."""
+        with _storage():
+            rest = memoryview(chunk)
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        self._digest.update(chunk)
+        self.size += len(chunk)
+
+    def publish(self, parts: tuple[str, ...], same: Same) -> str:
+        """Give the file its name, durably, and return its sha256 (hex). Raises SourceProblem."""
+        sha256 = self._digest.hexdigest()
+        with _storage():
+            os.fsync(self._file.fileno())
+            folders = (self._org_id, *parts[:-1])
+            with opened_folder(self._root, folders, make=True) as folder:
+                self._link(parts[-1], folder, sha256, same)
+                os.fsync(folder)
+        return sha256
+
+    def discard(self) -> None:
+        """Drop what is not published; harmless afterwards and when called twice."""
+        self._file.close()
+        with suppress(OSError), self._incoming() as folder:
+            os.unlink(self._name, dir_fd=folder)
+
+    def _link(self, name: str, folder: int, sha256: str, same: Same) -> None:
+        try:
+            with self._incoming() as incoming:
+                os.link(self._name, name, src_dir_fd=incoming, dst_dir_fd=folder)
+        except FileExistsError:
+            node = open_node(name, folder)
+            try:
+                if not is_folder(node) and same(node, sha256):
+                    return
+            finally:
+                os.close(node)
+            raise SourceProblem(
+                "object_exists",
+                409,
+                "A file of this name with other content is there, and grants may stand on it.",
+                hint="Upload under another name and publish the offering's next version with it.",
+            ) from None
+
+    @contextmanager
+    def _incoming(self) -> Iterator[int]:
+        with opened_folder(self._root, (self._org_id, _INCOMING), make=True) as folder:
+            yield folder
+
+
+def _sweep(folder: int) -> None:
+    """Drop what programs that were killed left behind."""
+    oldest = time.time() - _FORGOTTEN_SECONDS
+    for name in os.listdir(folder):
+        with suppress(FileNotFoundError):
+            if os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime < oldest:
+                os.unlink(name, dir_fd=folder)
+
+
+@contextmanager
+def _storage() -> Iterator[None]:
+    """Put the system's errors into the caller's words."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            problem = SourceProblem("storage_full", 507, "There is no room for this file.")
+        elif error.errno in _IN_THE_WAY:
+            problem = SourceProblem("source_refused", 422, "A file or a link is in the path's way.")
+        else:
+            problem = SourceProblem("storage_unavailable", 503, "Files cannot be kept right now.")
+        raise problem from error
