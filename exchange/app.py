@@ -1,0 +1,182 @@
+"""Composition root: settings to parts to the FastAPI application. The only file that sees all."""
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from connectors.gateway import api as gateway_api
+from connectors.gateway.problems import GatewayProblem, answer_problem
+from exchange import __version__, health
+from exchange.access import api as access_api
+from exchange.access.authorize_grant import authorize_grant
+from exchange.catalog import api as catalog_api
+from exchange.clock import now_ms
+from exchange.errors import BadInput, Conflict, ExchangeError, NotFound, Unavailable
+from exchange.guard import Guard
+from exchange.http import problem_response
+from exchange.ledger import api as ledger_api
+from exchange.ledger.write import Stale
+from exchange.logs import set_up_logging
+from exchange.mounted_gateway import MountedDoor, MountedSources
+from exchange.oauth import api as oauth_api
+from exchange.oauth.authenticate import Authenticator
+from exchange.oauth.model import GrantForToken
+from exchange.participants import api as participants_api
+from exchange.participants.model import Client, Organisation
+from exchange.parts import Parts, open_parts
+from exchange.portal import home
+from exchange.settings import Settings
+
+log_to = logging.getLogger("exchange")
+DESCRIPTION = """Platforms publish, SMEs ask, policies decide, every grant is in a log that anyone
+can verify. Get a token at `/oauth/token` (private_key_jwt), then send it as a bearer token.
+Errors are problem documents (RFC 9457); lists give `next` for the page after."""
+
+
+def create_app() -> FastAPI:
+    """Return the application as the environment's settings say (uvicorn's factory)."""
+    settings = Settings()
+    set_up_logging(settings.log_level)
+    return build_app(settings)
+
+
+def build_app(settings: Settings) -> FastAPI:
+    """Return the application; its parts are opened when it starts serving."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        parts = await open_parts(settings)
+        app.state.parts = parts
+        _add_routes(app, parts)
+        log_to.info("serving")
+        try:
+            yield
+        finally:
+            await parts.close()
+
+    app = FastAPI(
+        title="Data-sharing exchange",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    )
+    app.add_middleware(Guard, settings=settings)
+    _add_error_handlers(app)
+    return app
+
+
+def _add_routes(app: FastAPI, parts: Parts) -> None:
+    settings, desk = parts.settings, parts.desk
+    page = settings.page_items
+    authenticate = Authenticator(parts.token_keys.public, settings, parts.participants)
+
+    async def for_token(client: Client, consumer: Organisation, grant_id: str) -> GrantForToken:
+        terms = await authorize_grant(desk, client, consumer, grant_id)
+        return GrantForToken(
+            terms.grant_id,
+            terms.offering_id,
+            terms.ends_ms,
+            terms.authorization_details,
+            terms.reads,
+        )
+
+    app.state.authenticate = authenticate
+    for router in (
+        home.router(parts.ledger, settings),
+        health.router(parts),
+        oauth_api.router(parts.token_keys, settings, parts.participants, parts.ledger, for_token),
+        participants_api.router(parts.ledger, parts.participants, page),
+        catalog_api.router(
+            parts.ledger,
+            parts.catalog,
+            parts.participants,
+            MountedSources(parts.files, settings.upload_bytes),
+            page,
+        ),
+        access_api.router(desk, page),
+        ledger_api.router(parts.ledger, page),
+        gateway_api.router(
+            MountedDoor(desk, settings.session_minutes),
+            {"files": parts.files},
+            lambda: parts.token_keys.public,
+            issuer=settings.issuer_url,
+            audience=settings.connector_url,
+            clock=now_ms,
+        ),
+    ):
+        app.include_router(router)
+
+
+def _add_error_handlers(app: FastAPI) -> None:
+    @app.exception_handler(ExchangeError)
+    async def known(request: Request, error: ExchangeError) -> JSONResponse:
+        if error.__cause__ is not None and error.status_code >= 500:
+            log_to.error(error.code, exc_info=error, extra=_request(request))
+        return problem_response(request, error)
+
+    app.add_exception_handler(GatewayProblem, answer_problem)
+
+    @app.exception_handler(Stale)
+    async def stale(request: Request, error: Stale) -> JSONResponse:
+        problem = Conflict("changed_meanwhile", "It changed meanwhile.", hint="Read it again.")
+        return problem_response(request, problem)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        return problem_response(request, _not_valid(error.errors()))
+
+    @app.exception_handler(HTTPException)
+    async def by_framework(request: Request, error: HTTPException) -> JSONResponse:
+        return problem_response(request, _of_framework(error))
+
+    @app.exception_handler(Exception)
+    async def unknown(request: Request, error: Exception) -> JSONResponse:
+        log_to.error("unexpected_error", exc_info=error, extra=_request(request))
+        problem = ExchangeError("internal", "Something broke here; the operator can find out why.")
+        return problem_response(request, problem)
+
+
+def _request(request: Request) -> dict[str, Any]:
+    return {"request_id": getattr(request.state, "request_id", None)}
+
+
+def _not_valid(found: Sequence[Any]) -> BadInput:
+    """Name each fault and its place; never repeat what was sent."""
+    faults = [
+        {"in": ".".join(str(part)[:64] for part in fault["loc"]), "fault": fault["msg"][:200]}
+        for fault in found[:20]
+    ]
+    if any(fault["type"] == "json_invalid" for fault in found):
+        return BadInput("json_invalid", "The body is not JSON.", members={"faults": faults})
+    return BadInput(
+        "input_invalid",
+        "; ".join(f"{fault['in']}: {fault['fault']}" for fault in faults),
+        status=422,
+        members={"faults": faults},
+    )
+
+
+def _of_framework(error: HTTPException) -> ExchangeError:
+    headers = dict(error.headers or {})
+    if error.status_code == 404:
+        return NotFound(
+            "route_unknown", "There is nothing here.", hint="/docs lists what there is."
+        )
+    if error.status_code == 405:
+        return BadInput(
+            "method_not_allowed", "This method is not for this.", status=405, headers=headers
+        )
+    if error.status_code >= 500:
+        return Unavailable("unavailable", "Not now.")
+    return BadInput(
+        "request_invalid", "The request cannot be read.", status=error.status_code, headers=headers
+    )

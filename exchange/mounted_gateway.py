@@ -1,0 +1,106 @@
+"""The mounted gateway's door to this exchange: what a grant allows, and where uses are recorded."""
+
+import dataclasses
+import logging
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from connectors.files import FileSource
+from connectors.gateway.door import Delivery, DoorRefused, DoorUnavailable, FileObject, Use
+from exchange.access.model import Grant
+from exchange.access.record_use import UseOf, end_use, record_use
+from exchange.access.request_access import Desk
+from exchange.catalog.model import SourceObject
+from exchange.clock import now_ms
+from exchange.errors import BadInput, ExchangeError, Unavailable
+from exchange.participants.model import Client
+
+log_to = logging.getLogger("exchange.gateway")
+
+
+class MountedDoor:
+    """`connectors.gateway.door.Door` over the exchange's own parts."""
+
+    def __init__(self, desk: Desk, session_minutes: int) -> None:
+        self._desk, self._minutes = desk, session_minutes
+
+    async def look_up(self, grant_id: str) -> Delivery | None:
+        """Return what the grant allows now, read now."""
+        try:
+            grant = await self._desk.store.grant(grant_id)
+            if grant is None:
+                return None
+            terms, objects = await self._desk.catalog.version(
+                grant.offering_id, grant.offering_version
+            )
+        except ExchangeError as error:
+            raise DoorUnavailable from error
+        return Delivery(
+            grant_id=grant.id,
+            client_id=grant.client_id,
+            consumer_id=grant.consumer_id,
+            provider_id=grant.provider_id,
+            status=grant.state(now_ms()),
+            ends_ms=grant.ends_ms,
+            obligations=grant.obligations,
+            offering_id=grant.offering_id,
+            offering_version=grant.offering_version,
+            connector=str(terms.source.get("connector", "")),
+            source=terms.source,
+            objects=tuple(FileObject(**dataclasses.asdict(item)) for item in objects),
+            rev=grant.rev,
+        )
+
+    async def record(self, use: Use) -> str:
+        """Commit the use against the grant's rev that the gateway saw."""
+        try:
+            grant, client = await self._parties(use)
+            what = UseOf(
+                use.object_name, use.object_version, use.method, use.first_byte, use.last_byte
+            )
+            seen = dataclasses.replace(grant, rev=use.rev)
+            desk = self._desk
+            return await record_use(desk.ledger, desk.store, seen, client, what, self._minutes)
+        except Unavailable as error:
+            raise DoorUnavailable from error
+        except ExchangeError as error:
+            raise DoorRefused(error.code, error.detail, error.status_code) from error
+
+    async def finished(self, use_id: str, sent_bytes: int, complete: bool) -> None:
+        """Note how the use ended; a failure leaves it "unknown" in the session's leaf."""
+        try:
+            await end_use(self._desk.ledger, use_id, sent_bytes, complete=complete)
+        except ExchangeError:
+            log_to.exception("use_end_not_recorded")
+
+    async def _parties(self, use: Use) -> tuple[Grant, Client]:
+        grant = await self._desk.store.grant(use.grant_id)
+        client = await self._desk.participants.clients.get(use.client_id)
+        if grant is None or client is None or client.status != "active":
+            raise DoorRefused("client_disabled", "This client may not use the grant any more.")
+        return grant, client
+
+
+class MountedSources:
+    """`catalog.model.Sources` over the files connector."""
+
+    def __init__(self, files: FileSource, upload_bytes: int) -> None:
+        self._files, self._limit = files, upload_bytes
+
+    async def describe(self, org_id: str, source: Mapping[str, Any]) -> tuple[SourceObject, ...]:
+        """Name, measure and hash what a source holds."""
+        path = source.get("path")
+        if not isinstance(path, str):
+            raise BadInput(
+                "source_missing",
+                "The offering names no source.",
+                status=422,
+                hint="PUT /v1/files/NAME uploads a file; then set source.path to its name.",
+            )
+        found = await self._files.describe(org_id, path)
+        return tuple(SourceObject(**dataclasses.asdict(item)) for item in found)
+
+    async def store(self, org_id: str, name: str, chunks: AsyncIterator[bytes]) -> SourceObject:
+        """Keep an uploaded file among the organisation's own."""
+        stored = await self._files.store(org_id, name, chunks, self._limit)
+        return SourceObject(**dataclasses.asdict(stored))

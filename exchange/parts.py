@@ -1,0 +1,193 @@
+"""The parts of a running exchange, built from settings and taken down again in order."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import IO, Any
+
+from connectors.files import FileSource
+from exchange.access.close_sessions import close_sessions
+from exchange.access.request_access import Desk
+from exchange.access.revoke_grant import end_grants
+from exchange.access.store import AccessStore
+from exchange.catalog.store import Catalog
+from exchange.clock import now_ms
+from exchange.db import Database
+from exchange.errors import ExchangeError, StartUpError, Unavailable
+from exchange.ledger.keep import Keeper, lock_file, make_private_dir
+from exchange.ledger.ledger import Ledger
+from exchange.ledger.start import load_signer
+from exchange.migrate import migrate
+from exchange.oauth.keys import TokenKeys, load_token_keys
+from exchange.participants.bootstrap import bootstrap_operator
+from exchange.participants.store import Participants
+from exchange.policy.activate import activate_policy
+from exchange.policy.door import PolicyEngine
+from exchange.policy.engines import open_engine
+from exchange.policy.model import PolicyError
+from exchange.settings import Settings
+
+log_to = logging.getLogger("exchange")
+NOTHING = {
+    "id": "off_0",
+    "version": 1,
+    "status": "draft",
+    "kind": "dataset",
+    "classification": "core",
+    "personal_information": "none",
+    "purposes": [],
+    "max_days": 1,
+    "jurisdictions": [],
+    "min_evidence": "certified",
+    "approval": "provider",
+    "sizes": [],
+    "max_sessions": None,
+}
+
+
+@dataclass(slots=True)
+class Parts:
+    """Everything that serves requests in this process."""
+
+    settings: Settings
+    db: Database
+    ledger: Ledger
+    participants: Participants
+    catalog: Catalog
+    store: AccessStore
+    desk: Desk
+    engine: PolicyEngine
+    token_keys: TokenKeys
+    files: FileSource
+    tasks: Sequence[asyncio.Task[None]]
+    lock: IO[bytes] | None
+
+    async def probe_policy(self) -> None:
+        """Ask the policy something harmless; raises Unavailable when it gives no answer."""
+        nobody = {"id": "org_0", "status": "active"}
+        document: Any = {
+            "now": now_ms() // 1000,
+            "consumer": {**nobody, "roles": [], "attributes": {}},
+            "provider": nobody,
+            "offering": NOTHING,
+            "request": {"purpose": "", "actions": ["read"], "days": 1},
+            "approvals": [],
+        }
+        try:
+            await self.engine.decide(document)
+        except PolicyError as error:
+            raise Unavailable("policy_unavailable", "The policy engine gives no answer.") from error
+
+    async def close(self) -> None:
+        """Stop in the reverse order of starting."""
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await asyncio.to_thread(self.ledger.close)
+        await self.engine.aclose()
+        self.files.close()
+        self.db.close()
+        if self.lock is not None:
+            self.lock.close()
+
+
+async def open_parts(settings: Settings) -> Parts:
+    """Build the parts; raises StartUpError with what to do."""
+    with contextlib.ExitStack() as undo:
+        db, lock = open_database(settings)
+        undo.callback(db.close)
+        migrate(db)
+        db.assert_durable()
+        keeper = Keeper(settings.checkpoints)
+        undo.callback(keeper.close)
+        ledger = Ledger(db, keeper, load_signer(settings.keys_dir, settings.log_origin))
+        undo.callback(ledger.close)
+        participants, catalog, store = Participants(db), Catalog(db), AccessStore(ledger)
+        caches: list[Callable[[Sequence[str]], None]] = [participants.drop, catalog.drop]
+        ledger.listeners.extend(caches)
+        files = FileSource(make_private_dir(settings.data, "platforms' files"))
+        undo.callback(files.close)
+        try:
+            engine = open_engine(
+                settings.policy_engine,
+                bundle_dir=settings.policy_dir,
+                opa_url=settings.opa_url,
+                cache_dir=make_private_dir(settings.state_dir / "cache", "compiled policies"),
+            )
+        except PolicyError as error:
+            raise StartUpError(str(error)) from error
+        await bootstrap_operator(
+            ledger, participants, settings.keys_dir / "operator.json", settings.issuer_url
+        )
+        policy = await activate_policy(ledger, engine)
+        desk = Desk(ledger, participants, catalog, policy, store)
+        tasks = [
+            asyncio.create_task(_follow(ledger, await ledger.size(), caches)),
+            asyncio.create_task(_sweep(desk, settings.sweep_seconds)),
+        ]
+        token_keys = load_token_keys(settings.keys_dir)
+        undo.pop_all()
+        return Parts(
+            settings=settings,
+            db=db,
+            ledger=ledger,
+            participants=participants,
+            catalog=catalog,
+            store=store,
+            desk=desk,
+            engine=engine,
+            token_keys=token_keys,
+            files=files,
+            tasks=tasks,
+            lock=lock,
+        )
+
+
+def open_database(settings: Settings) -> tuple[Database, IO[bytes] | None]:
+    """Open the database; SQLite means one process, which a lock file enforces."""
+    make_private_dir(settings.state_dir, "the exchange's state")
+    db = Database(settings.database)
+    if not db.is_sqlite:
+        return db, None
+    if settings.workers > 1:
+        raise StartUpError(
+            "SQLite serves one process. For EXCHANGE_WORKERS above 1 set EXCHANGE_DATABASE_URL "
+            "to a PostgreSQL database."
+        )
+    folder = make_private_dir(settings.state_dir / "database", "the database")
+    lock = lock_file(folder / "exchange.lock")
+    if lock is None:
+        raise StartUpError(
+            f"Another exchange already runs on {folder}. Stop it, or choose another "
+            "EXCHANGE_STATE_DIR; several processes need PostgreSQL (EXCHANGE_DATABASE_URL)."
+        )
+    return db, lock
+
+
+async def _follow(
+    ledger: Ledger, start: int, caches: Sequence[Callable[[Sequence[str]], None]]
+) -> None:
+    """Drop cached rows that other workers changed: the log is the only outbox."""
+    while True:
+        try:
+            async for leaves in ledger.follow(start):
+                start = leaves[-1].index + 1
+                changed = [leaf.subject for leaf in leaves]
+                for drop in caches:
+                    drop(changed)
+        except ExchangeError:
+            log_to.exception("follower_waits")
+            await asyncio.sleep(1)
+
+
+async def _sweep(desk: Desk, seconds: float) -> None:
+    """Write the leaves that follow the clock."""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await end_grants(desk.ledger, desk.store)
+            await close_sessions(desk.ledger)
+        except ExchangeError:
+            log_to.exception("sweep_failed")

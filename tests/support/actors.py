@@ -1,0 +1,69 @@
+"""A platform, an SME and an auditor at a running exchange, all through its public API."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from exchange.cli.profile import Profile, jwks_of, new_profile, read_profile
+from exchange.cli.session import Session
+
+SME_ATTRIBUTES = {
+    "jurisdiction": "CN",
+    "industry": "software_it_services",
+    "headcount": 42,
+    "revenue_cny_10k": 900,
+}
+TERMS = {
+    "kind": "dataset",
+    "title_en": "Flights from New York, 2013",
+    "title_zh": "2013年纽约出港航班",
+    "classification": "general",
+    "personal_information": "none",
+    "purposes": ["logistics_planning", "scientific_research"],
+    "max_days": 90,
+    "jurisdictions": ["CN"],
+    "min_evidence": "self_declared",
+    "approval": "automatic",
+    "source": {"connector": "files", "path": "data.bin"},
+}
+
+
+def operator(state: Path) -> Session:
+    return Session(read_profile(state / "keys" / "operator.json"))
+
+
+def join(
+    by: Session, name: str, roles: list[str], attributes: dict | None = None, evidence="verified"
+) -> Session:
+    """Register an organisation with one client, and return that client's session."""
+    made: Profile = new_profile(by.profile.url)
+    organisation = by.post(
+        "/v1/organisations",
+        {
+            "name_en": name,
+            "name_zh": name,
+            "roles": roles,
+            "attributes": attributes or {},
+            "evidence": evidence,
+        },
+    )
+    client = by.post(
+        f"/v1/organisations/{organisation['id']}/clients", {"name": name, "jwks": jwks_of(made)}
+    )
+    return Session(replace(made, client_id=client["id"], organisation_id=organisation["id"]))
+
+
+def publish(platform: Session, content: bytes = b"0123456789" * 1000, **terms) -> dict:
+    """Upload a file and publish a dataset offering on it."""
+    name = terms.pop("file_name", "data.bin")
+    platform.request("PUT", f"/v1/files/{name}", content=content)
+    wanted = TERMS | {"source": {"connector": "files", "path": name}} | terms
+    draft = platform.post("/v1/offerings", wanted)
+    return platform.post(f"/v1/offerings/{draft['id']}/publish")
+
+
+def ask(sme: Session, offering: dict, purpose="logistics_planning", days=30, **more) -> dict:
+    return sme.post(
+        "/v1/access-requests",
+        {"offering_id": offering["id"], "purpose": purpose, "actions": ["read"], "days": days}
+        | more,
+    )
