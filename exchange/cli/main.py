@@ -2,7 +2,7 @@
 
 import typer
 
-from exchange.cli import serve
+from exchange.cli import access, log, offerings, participants, run, serve
 
 app = typer.Typer(
     name="exchange",
@@ -10,8 +10,18 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-app.command("serve")(serve.serve)
-app.command("init")(serve.init)
+app.command("run", rich_help_panel="Run")(run.run)
+app.command("demo", rich_help_panel="Run")(run.demo)
+app.command("serve", rich_help_panel="Run")(serve.serve)
+app.command("init", rich_help_panel="Run")(serve.init)
+app.add_typer(participants.profile_app, name="profile", rich_help_panel="Take part")
+app.add_typer(participants.org_app, name="org", rich_help_panel="Take part")
+app.add_typer(participants.client_app, name="client", rich_help_panel="Take part")
+app.add_typer(offerings.app, name="offering", rich_help_panel="Share")
+app.command("request", rich_help_panel="Share")(access.request)
+app.add_typer(access.grant_app, name="grant", rich_help_panel="Share")
+app.add_typer(log.app, name="log", rich_help_panel="Audit")
+app.command("verify", rich_help_panel="Audit")(log.verify)
 
 if __name__ == "__main__":
     app()

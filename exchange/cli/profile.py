@@ -36,7 +36,9 @@ def read_profile(path: Path) -> Profile:
             "EXCHANGE_PROFILE names another."
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ProfileProblem(f"The profile {path} cannot be read ({type(error).__name__}).") from error
+        raise ProfileProblem(
+            f"The profile {path} cannot be read ({type(error).__name__})."
+        ) from error
 
 
 def write_profile(path: Path, profile: Profile) -> None:

@@ -113,6 +113,8 @@ def _load_rsa(modulus: bytes, exponent: bytes) -> RSAPublicKey:
         raise FormatError("an RSA key needs 2048 to 4096 bits and the exponent 65537")
     if not modulus[0] or not exponent[0]:
         raise FormatError("a number of the key starts with a zero byte")
+    if n % 2 == 0:
+        raise FormatError("the RSA modulus is even")
     try:
         return RSAPublicNumbers(e, n).public_key()
     except ValueError as error:

@@ -38,6 +38,7 @@ Code = Literal[
     "token_kind_wrong",  # a grant token where an API token is due, or the reverse
 ]
 
+_write = json.JSONEncoder(separators=(",", ":")).encode
 _ES256 = ec.ECDSA(hashes.SHA256())
 _PS256 = padding.PSS(padding.MGF1(hashes.SHA256()), salt_length=hashes.SHA256.digest_size)
 
@@ -130,8 +131,7 @@ def whole_seconds(claims: Mapping[str, Any], name: str) -> int:
 
 def sign_jws(key: PrivateKey, header: Mapping[str, Any], claims: Mapping[str, Any]) -> str:
     """Sign a JWT; `header` names the algorithm of the key: ES256 for P-256, EdDSA for Ed25519."""
-    parts = (json.dumps(part, separators=(",", ":")).encode() for part in (header, claims))
-    signed = ".".join(encode_base64url(part) for part in parts)
+    signed = ".".join(encode_base64url(_write(part).encode()) for part in (header, claims))
     if isinstance(key, ec.EllipticCurvePrivateKey):
         r, s = decode_dss_signature(key.sign(signed.encode(), _ES256))
         signature = r.to_bytes(32) + s.to_bytes(32)

@@ -111,15 +111,27 @@ def router(
         )
         return problem_response(request, refused)
 
-    @routes.get(metadata.PATH, summary="What this authorization server does (RFC 8414)")
-    async def server_metadata() -> dict[str, Any]:
-        return JSONResponse(document, headers=PUBLIC)  # type: ignore[return-value]
+    @routes.get(
+        metadata.PATH,
+        summary="What this authorization server does (RFC 8414)",
+        responses=_example(document),
+    )
+    async def server_metadata() -> Response:
+        return JSONResponse(document, headers=PUBLIC)
 
-    @routes.get(metadata.JWKS_PATH, summary="The public keys of access tokens (RFC 7517)")
-    async def jwks() -> dict[str, Any]:
-        return JSONResponse(keys.jwks, headers=PUBLIC)  # type: ignore[return-value]
+    @routes.get(
+        metadata.JWKS_PATH,
+        summary="The public keys of access tokens (RFC 7517)",
+        responses=_example(keys.jwks),
+    )
+    async def jwks() -> Response:
+        return JSONResponse(keys.jwks, headers=PUBLIC)
 
     return routes
+
+
+def _example(document: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {"application/json": {"example": document}}}}
 
 
 async def _read_form(request: Request) -> dict[str, str]:

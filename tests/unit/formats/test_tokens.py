@@ -5,7 +5,12 @@ import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import (
+    decode_dss_signature,
+    encode_dss_signature,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from joserfc import jwk, jwt
@@ -17,7 +22,6 @@ from exchange.formats.tokens import (
     TokenRefused,
     generate_client_key,
     make_client_assertion,
-    parse_public_jwks,
     public_jwks,
     verify_api_token,
     verify_grant_token,
@@ -47,10 +51,21 @@ GRANT = API | {
 }
 
 
+def b64(data):
+    data = data if isinstance(data, bytes) else json.dumps(data).encode()
+    return urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def es256(signed):
+    """A signature by hand, under headers that the other implementation would not write."""
+    private = jwk.import_key(KEY).private_key
+    r, s = decode_dss_signature(private.sign(signed.encode(), ec.ECDSA(hashes.SHA256())))
+    return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+
 def token(claims, header=HEADER, key=KEY):
-    """Signed by another implementation, which lets any header through."""
-    registry = jwt.JWSRegistry(algorithms=["ES256"], strict_check_header=False)
-    return jwt.encode(header, claims, jwk.import_key(key), registry=registry)
+    """Signed by another implementation."""
+    return jwt.encode(header, claims, jwk.import_key(key))
 
 
 def verify(text, *, now=NOW + 1, verifier=verify_api_token, audience=ISSUER, keys=KEYS):
@@ -94,9 +109,9 @@ def test_one_kind_is_never_taken_for_the_other():
     grant_for_issuer = token(GRANT | {"aud": ISSUER})  # gateway and exchange at one address
     assert refused(grant_for_issuer) == "token_kind_wrong"
     assert refused(token(API | {"scope": "catalog grant:grt_1"})) == "token_kind_wrong"
-    assert refused(token(API | {"aud": GATEWAY}), verifier=verify_grant_token, audience=GATEWAY) == (
-        "token_kind_wrong"
-    )
+    assert refused(
+        token(API | {"aud": GATEWAY}), verifier=verify_grant_token, audience=GATEWAY
+    ) == ("token_kind_wrong")
     other_grant = token(GRANT | {"scope": "grant:grt_2"})
     assert refused(other_grant, verifier=verify_grant_token, audience=GATEWAY) == "token_malformed"
 
@@ -145,14 +160,16 @@ def test_the_header():
     assert refused(token(API, HEADER | {"kid": OTHER["kid"]})) == "token_key_unknown"
     assert refused(token(API, without(HEADER, "kid"))) == "token_key_unknown"
     for extra in ("jku", "x5u", "x5c", "jwk", "b64", "cty", "zip", "p2c"):
-        assert refused(token(API, HEADER | {extra: "x"})) == "token_header_refused", extra
+        signed = f"{b64(HEADER | {extra: 'x'})}.{b64(API)}"
+        assert refused(f"{signed}.{b64(es256(signed))}") == "token_header_refused", extra
 
 
 def test_a_signature_of_another_key_or_none():
     assert refused(token(API, key=OTHER)) == "token_signature_wrong"
     signed, _, signature = token(API).rpartition(".")
     raw = urlsafe_b64decode(signature + "==")
-    der = b64(ec_der(raw))
+    numbers = (int.from_bytes(half, "big") for half in (raw[:32], raw[32:]))
+    der = b64(encode_dss_signature(*numbers))
     for wrong in (b64(bytes(64)), b64(raw[:32] + bytes(32)), b64(raw[:63]), b64(raw + b"\0"), der):
         assert refused(f"{signed}.{wrong}") == "token_signature_wrong"
     assert refused(signed + ".") == "token_malformed"
@@ -236,16 +253,6 @@ def test_a_key_set_is_es256_only():
             KeySet(public_jwks(made.as_dict(private=True)))
 
 
-def test_a_client_key_and_its_public_half():
-    key = generate_client_key()
-    assert key["kid"] == jwk.import_key(key).thumbprint()
-    jwks = public_jwks(key)
-    assert jwks == parse_public_jwks(jwks)
-    assert key["d"] not in json.dumps(jwks)
-    assert jwks["keys"][0].keys() == {"kty", "crv", "x", "y", "kid", "alg", "use"}
-    assert generate_client_key()["d"] != key["d"]
-
-
 @pytest.mark.parametrize(
     "key", [generate_client_key(), jwk.OKPKey.generate_key("Ed25519").as_dict(private=True)]
 )
@@ -285,141 +292,3 @@ def test_an_assertion_lives_a_minute_at_most(lifetime):
 def test_an_assertion_needs_a_whole_private_key(key):
     with pytest.raises(FormatError):
         make_client_assertion(key, "cli_a", ISSUER, NOW)
-
-
-# -- JWK Sets ---------------------------------------------------------------------------------
-
-
-def test_a_jwk_set_is_reduced_to_what_verifying_needs():
-    ed25519 = jwk.OKPKey.generate_key("Ed25519").as_dict(private=False)
-    big = jwk.RSAKey.generate_key(2048).as_dict(private=False)
-    ecdsa = PUBLIC | {"x5u": "https://evil.example", "x5c": ["x"], "ext": True, "key_ops": ["verify"]}
-    read = parse_public_jwks({"keys": [ecdsa, ed25519, big], "jku": "https://evil.example"})
-    assert "evil" not in json.dumps(read)
-    assert [key["alg"] for key in read["keys"]] == ["ES256", "EdDSA", "PS256"]
-    assert read["keys"][1]["kid"] == jwk.import_key(ed25519).thumbprint()
-    assert parse_public_jwks(read) == read
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        None,
-        [],
-        "x",
-        {},
-        {"keys": []},
-        {"keys": {}},
-        {"keys": [1]},
-        {"keys": ["x"]},
-        {"keys": [{}]},
-        {"keys": [generate_client_key() for _ in range(9)]},
-    ],
-)
-def test_what_is_no_jwk_set(value):
-    with pytest.raises(FormatError):
-        parse_public_jwks(value)
-
-
-def test_eight_keys_are_allowed_and_nine_are_not():
-    nine = [public_jwks(generate_client_key())["keys"][0] for _ in range(9)]
-    assert len(parse_public_jwks({"keys": nine[:8]})["keys"]) == 8
-    with pytest.raises(FormatError, match="1 to 8"):
-        parse_public_jwks({"keys": nine})
-
-
-PUBLIC = public_jwks(KEY)["keys"][0]
-RSA = jwk.RSAKey.generate_key(2048).as_dict(private=False)
-
-
-def bad(key, match):
-    with pytest.raises(FormatError, match=match):
-        parse_public_jwks({"keys": [key]})
-
-
-def test_private_and_symmetric_keys_are_refused():
-    bad(KEY, "private")
-    bad(jwk.OKPKey.generate_key("Ed25519").as_dict(private=True), "private")
-    bad(jwk.RSAKey.generate_key(2048).as_dict(private=True), "private")
-    for name in ("d", "p", "q", "dp", "dq", "qi", "oth", "k"):
-        bad(PUBLIC | {name: None}, "private")
-    bad(jwk.OctKey.generate_key(256).as_dict(), "symmetric")
-    bad({"kty": "oct"}, "symmetric")
-
-
-def test_weak_and_strange_rsa_keys_are_refused():
-    small = jwk.RSAKey.import_key(rsa.generate_private_key(65537, 1024).public_key())
-    bad(small.as_dict(), "2048")
-    odd = rsa.generate_private_key(3, 2048).public_key()
-    bad(jwk.RSAKey.import_key(odd).as_dict(), "65537")
-    bad(RSA | {"e": "AQ"}, "65537")  # 1: every message is its own signature
-    bad(RSA | {"n": b64(b"\x80" + bytes(511) + b"\x01")} | {"e": b64(b"\xff" * 300)}, "65537")
-    bad(RSA | {"n": b64(b"\x80" + bytes(1024) + b"\x01")}, "too long")
-    bad(RSA | {"n": b64(b"\0" + urlsafe_b64decode(RSA["n"] + "=="))}, "zero byte")
-    bad(RSA | {"n": b64(b"\xff" * 255 + b"\xfe")}, "RSA")  # even
-    bad(RSA | {"alg": "RS256"}, "PS256")
-
-
-def test_other_curves_points_and_uses_are_refused():
-    bad(jwk.ECKey.generate_key("P-384").as_dict(private=False), "P-256")
-    bad(jwk.ECKey.generate_key("secp256k1").as_dict(private=False), "P-256")
-    bad(jwk.OKPKey.generate_key("X25519").as_dict(private=False), "Ed25519")
-    bad(PUBLIC | {"crv": "Ed25519"}, "P-256")
-    bad(PUBLIC | {"y": PUBLIC["x"]}, "curve")
-    bad(PUBLIC | {"x": b64(bytes(32)), "y": b64(bytes(32))}, "curve")
-    bad(PUBLIC | {"x": b64(bytes(33))}, "32 bytes")
-    bad(PUBLIC | {"x": PUBLIC["x"] + "="}, "base64url")
-    bad(PUBLIC | {"x": 5}, "missing")
-    bad(PUBLIC | {"kty": "AKP"}, "kty")
-    bad(PUBLIC | {"kty": ["EC"]}, "kty")
-    bad(PUBLIC | {"use": "enc"}, "sig")
-    bad(PUBLIC | {"key_ops": ["verify", "deriveKey"]}, "sig")
-    bad(PUBLIC | {"alg": "HS256"}, "ES256")
-    bad(PUBLIC | {"alg": ["ES256"]}, "ES256")
-
-
-def test_kids_are_unique_and_printable():
-    same = [PUBLIC, public_jwks(OTHER)["keys"][0] | {"kid": PUBLIC["kid"]}]
-    with pytest.raises(FormatError, match="same kid"):
-        parse_public_jwks({"keys": same})
-    for kid in ("", None, 7, "a b", "\n", "ü", "\ud800", "x" * 129):
-        bad(PUBLIC | {"kid": kid}, "kid")
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner),
-    max_leaves=8,
-)
-
-
-@given(
-    st.dictionaries(st.sampled_from(["kty", "crv", "x", "y", "n", "e", "kid", "alg", "use"]), JSON),
-    st.sampled_from([PUBLIC, RSA, {}]),
-)
-def test_any_json_is_a_key_set_or_a_format_error(changes, good):
-    try:
-        read = parse_public_jwks({"keys": [good | changes]})
-    except FormatError:
-        return
-    assert parse_public_jwks(read) == read
-
-
-def b64(data):
-    data = data if isinstance(data, bytes) else json.dumps(data).encode()
-    return urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def ec_der(raw):
-    from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-
-    return encode_dss_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"))
-
-
-def es256(signed):
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-
-    private = jwk.import_key(KEY).private_key
-    r, s = decode_dss_signature(private.sign(signed.encode(), ec.ECDSA(hashes.SHA256())))
-    return r.to_bytes(32, "big") + s.to_bytes(32, "big")

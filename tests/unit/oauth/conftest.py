@@ -1,3 +1,3 @@
 """The world that every test of the authorization server starts from."""
 
-from tests.unit.oauth.world import world  # noqa: F401
+from tests.unit.oauth.world import shared_world, world  # noqa: F401

@@ -39,9 +39,7 @@ async def test_a_role_that_was_taken_away_takes_its_scopes_along(world, token):
         (ORGANISATIONS, "suspended", "organisation_suspended"),
     ],
 )
-async def test_a_token_ends_with_its_client_and_its_organisation(
-    world, token, table, status, code
-):
+async def test_a_token_ends_with_its_client_and_its_organisation(world, token, table, status, code):
     row_id = world.client_id if table is CLIENTS else world.org_id
     await world.change(table, row_id, 1, status=status)
     world.participants.drop([row_id])

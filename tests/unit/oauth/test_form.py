@@ -23,10 +23,9 @@ def test_what_is_encoded_is_read_back_without_the_empty_values(form):
 def test_any_bytes_are_a_form_or_refused(body):
     try:
         form = parse_form(body)
-    except Refused as refused:
-        assert refused.error == "invalid_request"
-    else:
-        assert all(name and value for name, value in form.items())
+    except Refused:
+        return
+    assert all(name and value for name, value in form.items())
 
 
 @pytest.mark.parametrize(

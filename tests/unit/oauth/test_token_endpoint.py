@@ -14,14 +14,15 @@ from exchange.ledger.commit import ONCE
 from exchange.ledger.write import Stale
 from exchange.oauth.model import GrantForToken
 from exchange.participants.store import CLIENTS, ORGANISATIONS
-from tests.unit.oauth.world import ISSUER, claims_of
+from tests.unit.oauth.world import ISSUER, World, claims_of
 
 SME_SCOPES = ["catalog", "grants", "participants", "requests"]
 
 
 def spent(world):
-    """How many assertions the ledger holds as used."""
-    return world.db.read_now(lambda c: len(c.execute(ONCE.select()).all()))
+    """How many assertions of the world's client the ledger holds as used."""
+    mine = ONCE.c.key.startswith(f"assertion:{world.client_id}:")
+    return world.db.read_now(lambda c: len(c.execute(ONCE.select().where(mine)).all()))
 
 
 def a_grant(**changes):
@@ -49,7 +50,11 @@ async def test_a_token_without_a_scope_has_all_that_the_roles_allow(world):
     assert body["scope"].split() == SME_SCOPES
     # RFC 9068 section 2.2, read by another implementation.
     token = jwt.decode(body["access_token"], jwk.KeySet.import_key_set(world.keys.jwks))
-    assert token.header == {"alg": "ES256", "typ": "at+jwt", "kid": world.keys.jwks["keys"][0]["kid"]}
+    assert token.header == {
+        "alg": "ES256",
+        "typ": "at+jwt",
+        "kid": world.keys.jwks["keys"][0]["kid"],
+    }
     claims = token.claims
     assert claims.keys() == {
         *("iss", "sub", "client_id", "aud", "exp", "iat", "jti", "org_id", "scope")
@@ -76,7 +81,8 @@ async def test_less_may_be_asked_for_and_is_all_that_is_given(world):
 
 
 @pytest.mark.parametrize(
-    "scope", ["operate", "catalog operate", "nonsense", "catalog  grants", " catalog", "grant:", "ü"]
+    "scope",
+    ["operate", "catalog operate", "nonsense", "catalog  grants", " catalog", "grant:", "ü"],
 )
 async def test_a_scope_that_the_roles_do_not_allow_is_refused_whole(world, scope):
     answer = await world.post(scope=scope)
@@ -92,7 +98,12 @@ async def test_an_organisation_without_roles_gets_no_token(world):
 async def test_every_algorithm_of_the_list_authenticates(world):
     ed25519 = jwk.OKPKey.generate_key("Ed25519").as_dict(private=True)
     rsa = jwk.RSAKey.generate_key(2048).as_dict(private=True)
-    cases = [(generate_client_key(), "ES256"), (ed25519, "EdDSA"), (ed25519, "Ed25519"), (rsa, "PS256")]
+    cases = [
+        (generate_client_key(), "ES256"),
+        (ed25519, "EdDSA"),
+        (ed25519, "Ed25519"),
+        (rsa, "PS256"),
+    ]
     for key, algorithm in cases:
         client = await world.add_client(world.org_id, public_jwks(key))
         # One key, so a kid is not needed.
@@ -144,7 +155,12 @@ async def test_a_grant_token_never_outlives_the_grant(world):
 
 async def test_only_a_whole_grant_id_is_asked_about(world):
     one, two = new_id("grt", "ab12"), new_id("grt", "ab12")
-    for scope in (f"grant:{one} grant:{two}", f"grant:{one} catalog", "grant:off_1", "grant:' OR 1"):
+    for scope in (
+        f"grant:{one} grant:{two}",
+        f"grant:{one} catalog",
+        "grant:off_1",
+        "grant:' OR 1",
+    ):
         assert (await world.post(scope=scope)).json()["error"] == "invalid_scope"
     assert world.asked == []
 
@@ -152,7 +168,9 @@ async def test_only_a_whole_grant_id_is_asked_about(world):
 async def test_a_denial_says_why_and_what_would_help(world):
     reasons, remedies = [{"code": "purpose_not_allowed"}], [{"code": "ask_purpose"}]
     members = {"reasons": reasons, "remedies": remedies, "private": "no"}
-    world.grants["grt_" + "0" * 26] = Denied("denied", 'Not for this "purpose" 用途.', members=members)
+    world.grants["grt_" + "0" * 26] = Denied(
+        "denied", 'Not for this "purpose" 用途.', members=members
+    )
     answer = await world.post(scope="grant:grt_" + "0" * 26)
     assert answer.status_code == 400
     body = answer.json()
@@ -190,8 +208,10 @@ async def test_an_answer_of_503_spends_nothing_and_every_other_does(world):
     assert (await world.post(refused)).json()["error"] == "invalid_client"
 
 
-async def test_no_token_when_the_ledger_takes_no_writes(world):
-    world.ledger.close()
+async def test_no_token_when_the_ledger_takes_no_writes(tmp_path):
+    world = World(tmp_path)
+    await world.settle()
+    world.close()
     answer = await world.post()
     assert (answer.status_code, answer.json()["error"]) == (503, "temporarily_unavailable")
     assert "access_token" not in answer.text

@@ -86,13 +86,13 @@ class World:
         app = FastAPI()
         app.add_exception_handler(ExchangeError, problem_response)
         parts = (self.settings, self.participants)
-        app.include_router(
-            router(self.keys, *parts, self.ledger, self.authorize_grant, self.clock)
-        )
+        app.include_router(router(self.keys, *parts, self.ledger, self.authorize_grant, self.clock))
         app.state.authenticate = Authenticator(self.keys.public, *parts, self.clock)
 
+        catalog_caller = caller_with("catalog")
+
         @app.get("/v1/me")
-        async def me(caller=caller_with("catalog")):
+        async def me(caller=catalog_caller):
             return {"client_id": caller.client_id, "scopes": sorted(caller.scopes)}
 
         return app
@@ -110,7 +110,10 @@ class World:
         return found
 
     async def settle(self):
-        """Register one SME with one client, the path's ordinary actor."""
+        """Register one SME with one client, the path's ordinary actor; forget what was before."""
+        self.offset_ms = 0
+        self.grants.clear()
+        self.asked.clear()
         self.org_id = await self.add_organisation("sme")
         self.client_id = await self.add_client(self.org_id, public_jwks(self.client_key))
 
@@ -128,12 +131,12 @@ class World:
         await self.ledger.commit(Write(inserts=[Insert(ORGANISATIONS, row)]))
         return row["id"]
 
-    async def add_client(self, org_id, jwks, status="active"):
+    async def add_client(self, org_id, jwks, status="active", *, unchecked=False):
         row = {
             "id": new_id("cli"),
             "org_id": org_id,
             "name": "a program",
-            "jwks": parse_public_jwks(jwks),
+            "jwks": jwks if unchecked else parse_public_jwks(jwks),
             "status": status,
             "rev": 1,
             "created_ms": now_ms(),
@@ -193,9 +196,26 @@ class World:
         self.db.close()
 
 
-@pytest.fixture
-async def world(tmp_path):
-    made = World(tmp_path)
-    with contextlib.closing(made):
-        await made.settle()
+@pytest.fixture(scope="module")
+def shared_world(tmp_path_factory):
+    """One ledger for a module's tests."""
+    with contextlib.closing(World(tmp_path_factory.mktemp("world"))) as made:
         yield made
+
+
+@pytest.fixture
+async def world(shared_world):
+    """The module's world with a new organisation and client for each test."""
+    await shared_world.settle()
+    return shared_world
+
+
+def refused(answer, error="invalid_client"):
+    """Assert an error of RFC 6749 section 5.2 that carries no token, and return its words."""
+    assert answer.status_code == 400, answer.text
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["content-type"] == "application/json"
+    body = answer.json()
+    assert body["error"] == error, body
+    assert "access_token" not in body
+    return body["error_description"]

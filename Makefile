@@ -1,0 +1,59 @@
+# `make run` and `make test` are all that a newcomer needs; `make help` lists the rest.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+
+.PHONY: help
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.venv/run.done: requirements.txt pyproject.toml infra/venv.sh
+	@sh infra/venv.sh run
+
+.venv/dev.done: requirements-dev.txt .venv/run.done
+	@sh infra/venv.sh dev
+
+.PHONY: run
+run: .venv/run.done ## set up, start the exchange, play the path, go on serving
+	@$(BIN)/exchange run
+
+.PHONY: test
+test: .venv/dev.done ## set up and run the tests (services by `make infra` where there are any)
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: check
+check: .venv/dev.done ## formatting, lint, types, import contracts, policies
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python policies/build.py --check
+
+.PHONY: policies
+policies: .venv/dev.done ## rebuild the compiled policies from source (needs OPA: make infra)
+	$(BIN)/python policies/build.py
+
+.PHONY: infra
+infra: ## bring OPA, PostgreSQL and fsck into .tools (needs Go)
+	@python3 infra/setup.py
+
+.PHONY: bench
+bench: .venv/dev.done ## requests, grants and decisions a second, on SQLite and PostgreSQL
+	$(BIN)/python -m tests.benchmarks.bench_ledger
+	$(BIN)/python -m tests.benchmarks.bench_requests
+	$(BIN)/python -m tests.benchmarks.bench_policy
+
+.PHONY: campaign
+campaign: .venv/dev.done ## long fault, fuzz and memory runs (an hour or more)
+	$(BIN)/python -m tests.campaigns.kills --kills 500
+	$(BIN)/python -m tests.campaigns.fuzz_routes
+	$(BIN)/python -m tests.campaigns.policy_memory
+
+.PHONY: requirements
+requirements: .venv/dev.done ## pin the dependencies anew, by hash
+	$(BIN)/pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --extra sample --extra build -o requirements.txt pyproject.toml
+	$(BIN)/pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --extra sample --extra build --extra dev -o requirements-dev.txt pyproject.toml
+
+.PHONY: clean
+clean: ## remove the virtual environment and caches; state/ and demo/ stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,119 @@
+"""Attacks on the exchange's routes by forged, foreign and misused access tokens."""
+# ruff: noqa: F401, F811 - fixtures are imported by name
+
+import hashlib
+import hmac
+import json
+import time
+
+import pytest
+
+from exchange.formats.tokens import (
+    KeySet,
+    TokenRefused,
+    generate_client_key,
+    public_jwks,
+    verify_grant_token,
+)
+from exchange.ids import new_id
+from exchange.oauth.assertion import TYPE
+from exchange.oauth.authenticate import Authenticator
+from exchange.oauth.model import GrantForToken
+from tests.unit.oauth.world import ISSUER, b64, claims_of, forge, shared_world, world
+
+EVIL = "https://evil.example"
+
+
+@pytest.fixture
+async def good(world):
+    """A good token: proof that the world works, and what the attacks are bent from."""
+    answer = await world.post()
+    assert answer.status_code == 200
+    return answer.json()["access_token"]
+
+
+async def unauthenticated(world, token):
+    answer = await world.me(token)
+    assert answer.status_code == 401, answer.text
+    assert answer.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+    return answer.json()["type"].removeprefix("urn:exchange:problem:")
+
+
+def own_key(world):
+    """The exchange's private key: for attacks that even its own signature must not save."""
+    text = (world.settings.keys_dir / "token.jwk").read_text()
+    return json.loads(text)["keys"][0]
+
+
+async def test_token_with_alg_none_or_hs256(world, good):
+    header = {"alg": "none", "kid": own_key(world)["kid"], "typ": "at+jwt"}
+    assert await unauthenticated(world, forge(header, claims_of(good)) + b64(b"x"))
+    signed = forge({**header, "alg": "HS256"}, claims_of(good))[:-1]
+    secret = json.dumps(world.keys.jwks["keys"][0]).encode()
+    mac = hmac.new(secret, signed.encode(), hashlib.sha256).digest()
+    assert await unauthenticated(world, f"{signed}.{b64(mac)}") == "token_header_refused"
+
+
+async def test_token_that_brings_its_own_key(world, good):
+    attacker = generate_client_key()
+    for name, value in (("jwk", public_jwks(attacker)["keys"][0]), ("jku", EVIL), ("x5u", EVIL)):
+        header = {"alg": "ES256", "kid": attacker["kid"], "typ": "at+jwt", name: value}
+        assert await unauthenticated(world, forge(header, claims_of(good), attacker))
+
+
+async def test_token_of_wrong_typ(world, good):
+    """A client assertion, or anything else that is signed, is no access token."""
+    for typ in ("JWT", "application/at+jwt", "statuslist+jwt", None):
+        header = {"alg": "ES256", "kid": own_key(world)["kid"], "typ": typ}
+        forged = forge(header, claims_of(good), own_key(world))
+        assert await unauthenticated(world, forged) == "token_header_refused"
+    assert await unauthenticated(world, world.assertion())
+
+
+async def test_token_of_another_issuer(world, good):
+    other = generate_client_key()
+    header = {"alg": "ES256", "kid": other["kid"], "typ": "at+jwt"}
+    theirs = claims_of(good) | {"iss": EVIL}
+    assert await unauthenticated(world, forge(header, theirs, other)) == "token_key_unknown"
+    header["kid"] = own_key(world)["kid"]
+    forged = forge(header, theirs, own_key(world))
+    assert await unauthenticated(world, forged) == "token_issuer_wrong"
+
+
+async def test_token_with_widened_claims(world, good):
+    header, _, signature = good.split(".")
+    for change in ({"scope": "operate catalog"}, {"org_id": "org_x"}, {"exp": 2**33}):
+        widened = f"{header}.{b64(claims_of(good) | change)}.{signature}"
+        assert await unauthenticated(world, widened) == "token_signature_wrong"
+
+
+async def test_grant_token_as_api_token(world):
+    grant = GrantForToken(new_id("grt", "ab12"), new_id("off"), int(time.time() * 1000) + 10**7, [])
+    world.grants[grant.grant_id] = grant
+    token = (await world.post(scope=f"grant:{grant.grant_id}")).json()["access_token"]
+    assert await unauthenticated(world, token) == "token_audience_wrong"
+    # Also where an operator gave exchange and gateway one address.
+    header = {"alg": "ES256", "kid": own_key(world)["kid"], "typ": "at+jwt"}
+    same = forge(header, claims_of(token) | {"aud": ISSUER}, own_key(world))
+    assert await unauthenticated(world, same) == "token_kind_wrong"
+
+
+async def test_api_token_as_grant_token(world, good):
+    for audience in (ISSUER, f"{ISSUER}/gateway"):
+        with pytest.raises(TokenRefused):
+            verify_grant_token(
+                good, world.keys.public, issuer=ISSUER, audience=audience, now=time.time()
+            )
+
+
+async def test_scope_in_a_token_beyond_the_roles_gives_nothing(world, good):
+    """Even the exchange's own signature gives no more than the record of today."""
+    header = {"alg": "ES256", "kid": own_key(world)["kid"], "typ": "at+jwt"}
+    forged = forge(header, claims_of(good) | {"scope": "operate log"}, own_key(world))
+    check = Authenticator(KeySet(world.keys.jwks), world.settings, world.participants)
+    assert (await check(forged)).scopes == frozenset()
+
+
+async def test_nothing_but_these_attacks_keeps_the_world_from_working(world, good):
+    assert (await world.me(good)).status_code == 200
+    assert (await world.post(client_assertion_type=TYPE)).status_code == 200

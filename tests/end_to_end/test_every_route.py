@@ -1,0 +1,275 @@
+"""Every route of the server's own OpenAPI document: first a good answer, then malformed input.
+
+Each generated request is sent as every role. `FUZZ_EXAMPLES` is how many are generated for an
+operation; tests/campaigns/fuzz_routes.py asks for many, and for others each time.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from exchange.cli.profile import jwks_of, new_profile
+from exchange.cli.session import ASSERTION, Session
+from exchange.formats.tokens import make_client_assertion
+from tests.support.actors import TERMS
+from tests.support.server import ExchangeServer
+from tests.support.story import ROLES, World, make_world
+
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "8"))
+CAMPAIGN = "FUZZ_EXAMPLES" in os.environ
+CHECKS = [
+    not_a_server_error,  # 503 among them: nothing here is away
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+ELSEWHERE = ("urn:exchange:problem:route_unknown", "urn:exchange:problem:method_not_allowed")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with ExchangeServer(tmp_path_factory.mktemp("routes") / "state") as server:
+        yield make_world(server)
+
+
+@pytest.fixture(scope="module")
+def operations(world: World) -> dict[str, Any]:
+    """Every operation of the document that the server serves, by `METHOD path`."""
+    config = schemathesis.Config(seed=None if CAMPAIGN else 1)
+    schema = schemathesis.openapi.from_url(world.server.url + "/openapi.json", config=config)
+    found = [result.ok() for result in schema.get_all_operations()]
+    return {operation.label: operation for operation in found}
+
+
+# ---- one good answer of each operation ---------------------------------------------------------
+
+Send = Callable[..., httpx.Response]
+Good = Callable[[World, Send], httpx.Response]
+
+
+def _token(world: World, send: Send) -> httpx.Response:
+    profile = world.sme.profile
+    assertion = make_client_assertion(
+        profile.key, profile.client_id, world.server.url, time.time()
+    )
+    form = {
+        "grant_type": "client_credentials",
+        "client_assertion_type": ASSERTION,
+        "client_assertion": assertion,
+    }
+    return send("nobody", "/oauth/token", data=form)
+
+
+def _client(world: World, send: Send) -> httpx.Response:
+    body = {"name": "nightly import", "jwks": jwks_of(new_profile(""))}
+    return send("sme", f"/v1/organisations/{_org(world.sme)}/clients", json=body)
+
+
+def _disable(world: World, send: Send) -> httpx.Response:
+    made = _client(world, lambda role, path, **o: send(role, path, method="POST", **o)).json()
+    return send("sme", f"/v1/clients/{made['id']}/disable")
+
+
+def _own_offering(world: World, send: Send, verb: str = "", **options: Any) -> httpx.Response:
+    draft = world.platform.post("/v1/offerings", TERMS)
+    if verb == "/withdraw":
+        world.platform.post(f"/v1/offerings/{draft['id']}/publish")
+    return send("platform", f"/v1/offerings/{draft['id']}{verb}", **options)
+
+
+def _revoke(world: World, send: Send) -> httpx.Response:
+    grant = world.spare_answer["grant"]["id"]
+    return send("platform", f"/v1/grants/{grant}/revoke", json={"reason": "other"})
+
+
+def _org(session: Session) -> str:
+    return session.profile.organisation_id
+
+
+ORGANISATION = {"name_en": "New", "name_zh": "新", "roles": ["sme"], "attributes": {"headcount": 9}}
+
+GOOD: dict[str, Good] = {
+    "GET /": lambda w, send: send("nobody", "/?lang=zh"),
+    "GET /healthz": lambda w, send: send("nobody", "/healthz"),
+    "GET /readyz": lambda w, send: send("nobody", "/readyz"),
+    "POST /oauth/token": _token,
+    "GET /.well-known/oauth-authorization-server": lambda w, send: send(
+        "nobody", "/.well-known/oauth-authorization-server"
+    ),
+    "GET /oauth/jwks": lambda w, send: send("nobody", "/oauth/jwks"),
+    "POST /v1/organisations": lambda w, send: send(
+        "operator", "/v1/organisations", json=ORGANISATION
+    ),
+    "GET /v1/organisations": lambda w, send: send("auditor", "/v1/organisations?limit=2"),
+    "GET /v1/organisations/{org_id}": lambda w, send: send(
+        "sme", f"/v1/organisations/{_org(w.sme)}"
+    ),
+    "PUT /v1/organisations/{org_id}/attributes/{name}": lambda w, send: send(
+        "operator",
+        f"/v1/organisations/{_org(w.rival)}/attributes/headcount",
+        json={"value": 7, "evidence": "verified"},
+    ),
+    "POST /v1/organisations/{org_id}/clients": _client,
+    "GET /v1/organisations/{org_id}/clients": lambda w, send: send(
+        "sme", f"/v1/organisations/{_org(w.sme)}/clients"
+    ),
+    "POST /v1/clients/{client_id}/disable": _disable,
+    "PUT /v1/files/{name}": lambda w, send: send("platform", "/v1/files/good.csv", content=b"a,b"),
+    "POST /v1/offerings": lambda w, send: send("platform", "/v1/offerings", json=TERMS),
+    "GET /v1/offerings": lambda w, send: send("sme", "/v1/offerings?limit=1"),
+    "GET /v1/offerings/{offering_id}": lambda w, send: send(
+        "sme", f"/v1/offerings/{w.offering['id']}"
+    ),
+    "PUT /v1/offerings/{offering_id}": lambda w, send: _own_offering(w, send, json=TERMS),
+    "POST /v1/offerings/{offering_id}/publish": lambda w, send: _own_offering(w, send, "/publish"),
+    "POST /v1/offerings/{offering_id}/withdraw": lambda w, send: _own_offering(
+        w, send, "/withdraw"
+    ),
+    "POST /v1/access-requests": lambda w, send: send(
+        "sme",
+        "/v1/access-requests",
+        json={"offering_id": w.offering["id"], "purpose": "scientific_research", "days": 3},
+    ),
+    "GET /v1/access-requests": lambda w, send: send("sme", "/v1/access-requests"),
+    "GET /v1/access-requests/{request_id}": lambda w, send: send(
+        "sme", f"/v1/access-requests/{w.denied['id']}", headers={"Accept-Language": "zh"}
+    ),
+    "GET /v1/grants": lambda w, send: send("platform", "/v1/grants"),
+    "GET /v1/grants/{grant_id}": lambda w, send: send("sme", f"/v1/grants/{w.grant_id}"),
+    "POST /v1/grants/{grant_id}/revoke": _revoke,
+    "GET /log/checkpoint": lambda w, send: send("nobody", "/log/checkpoint"),
+    "GET /log/key": lambda w, send: send("nobody", "/log/key"),
+    "GET /log/tile/entries/{path}": lambda w, send: send("auditor", "/log/tile/entries/000.p/3"),
+    "GET /log/tile/{level}/{path}": lambda w, send: send("nobody", "/log/tile/0/000.p/3"),
+    "GET /v1/log/entries": lambda w, send: send("auditor", "/v1/log/entries?start=1&limit=2"),
+    "GET /v1/receipts/{event_id}": lambda w, send: send(
+        "sme", f"/v1/receipts/{w.answer['event_id']}"
+    ),
+    "GET /gateway/grants/{grant_id}": lambda w, send: send(
+        "grant token", f"/gateway/grants/{w.grant_id}"
+    ),
+    "GET /gateway/grants/{grant_id}/files/{name}": lambda w, send: send(
+        "grant token",
+        f"/gateway/grants/{w.grant_id}/files/data.bin",
+        headers={"Range": "bytes=3-9"},
+    ),
+    "HEAD /gateway/grants/{grant_id}/files/{name}": lambda w, send: send(
+        "grant token", f"/gateway/grants/{w.grant_id}/files/data.bin"
+    ),
+}
+
+
+def test_no_operation_is_left_out(operations: dict[str, Any]) -> None:
+    assert set(operations) == set(GOOD)
+
+
+@pytest.mark.parametrize("label", GOOD)
+def test_a_good_answer(label: str, world: World, operations: dict[str, Any]) -> None:
+    def send(role: str, path: str, *, method: str = label.split()[0], **options: Any):
+        headers = world.role(role) | options.pop("headers", {})
+        return httpx.request(method, world.server.url + path, headers=headers, **options)
+
+    response = GOOD[label](world, send)
+    assert response.is_success, response.text
+    operations[label].Case().validate_response(response, checks=CHECKS)
+
+
+# ---- malformed input, as each role -------------------------------------------------------------
+
+
+def known(world: World, label: str) -> dict[str, list[str]]:
+    """Path parameters that exist, so that generated requests get past the first look-up.
+
+    What an operation uses up is a spare one.
+    """
+    offerings = [world.offering["id"], world.draft["id"]]
+    if label.startswith("PUT") or label.endswith(("publish", "withdraw")):
+        offerings = [world.spare_offering["id"], world.draft["id"]]
+    spare = world.spare_answer["grant"]["id"]
+    return {
+        "org_id": [_org(world.platform), _org(world.sme), _org(world.rival)],
+        "client_id": [world.spare_client],
+        "offering_id": offerings,
+        "request_id": [world.answer["id"], world.denied["id"]],
+        "grant_id": [spare] if label.endswith("revoke") else [world.grant_id],
+        "event_id": [world.answer["event_id"], world.denied["event_id"]],
+        "level": ["0"],
+        "path": ["000.p/1"],
+        "name": ["headcount" if "attributes" in label else "data.bin"],
+    }
+
+
+def cases(operation: Any, ids: dict[str, list[str]]) -> st.SearchStrategy[Any]:
+    """Requests that fit the document and requests that do not, half of them on what exists."""
+    names = [parameter.name for parameter in operation.path_parameters]
+    chosen = st.fixed_dictionaries({name: st.sampled_from(ids[name]) for name in names})
+    modes = [GenerationMode.POSITIVE]
+    if names or operation.body or operation.query or operation.headers:
+        modes.append(GenerationMode.NEGATIVE)
+    only_path = names and not (operation.body or operation.query or operation.headers)
+    kinds = [operation.as_strategy(mode) for mode in modes]
+    kinds += [
+        chosen.flatmap(lambda path, mode=mode: operation.as_strategy(mode, path_parameters=path))
+        for mode in (modes[:1] if only_path else modes)
+    ]
+    return st.one_of(kinds)
+
+
+@pytest.mark.parametrize("label", GOOD)
+def test_malformed_input_as_each_role(
+    label: str, world: World, operations: dict[str, Any]
+) -> None:
+    operation, session = operations[label], requests.Session()
+
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        derandomize=not CAMPAIGN,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=cases(operation, known(world, label)))
+    def run(case: Any) -> None:
+        for role in ROLES:
+            case.headers.pop("Authorization", None)
+            response = case.call(
+                base_url=world.server.url, session=session, headers=world.role(role)
+            )
+            judge(case, response)
+
+    run()
+
+
+def judge(case: Any, response: Any) -> None:
+    """No server error, nothing that the document does not say, problem documents for errors."""
+    kind = response.headers["content-type"][0] if "content-type" in response.headers else ""
+    is_problem = kind == "application/problem+json"
+    if response.status_code >= 400 and case.method != "HEAD":
+        if case.path == "/oauth/token" and not is_problem:
+            assert {"error", "error_description"} <= response.json().keys()
+        else:
+            assert is_problem, (response.status_code, kind)
+            document = response.json()
+            assert document["status"] == response.status_code
+            assert document["request_id"] == response.headers["x-request-id"][0]
+            if document["type"] in ELSEWHERE:
+                return  # a path parameter led to another route
+    case.validate_response(response, checks=CHECKS)

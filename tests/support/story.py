@@ -1,0 +1,102 @@
+"""A whole small world at a running exchange: every role, and one thing of each kind to point at."""
+
+from dataclasses import dataclass
+
+import httpx
+
+from exchange.cli.session import Refusal, Session
+from tests.support.actors import SME_ATTRIBUTES, TERMS, ask, join, operator, publish
+from tests.support.server import ExchangeServer
+
+
+@dataclass(frozen=True)
+class World:
+    """What exists; `spare_…` is for requests that use a thing up."""
+
+    server: ExchangeServer
+    operator: Session
+    platform: Session
+    sme: Session
+    auditor: Session
+    rival: Session
+    offering: dict
+    draft: dict
+    spare_offering: dict
+    spare_client: str
+    answer: dict
+    denied: dict
+    spare_answer: dict
+
+    @property
+    def grant_id(self) -> str:
+        return self.answer["grant"]["id"]
+
+    def role(self, name: str) -> dict[str, str]:
+        """The Authorization header of a role, `nobody` included."""
+        if name == "nobody":
+            return {}
+        if name == "grant token":
+            return {"Authorization": f"Bearer {self.sme.token('grant:' + self.grant_id)}"}
+        return {"Authorization": f"Bearer {getattr(self, name).token()}"}
+
+
+ROLES = ("operator", "platform", "sme", "auditor", "nobody", "grant token")
+
+
+def make_world(server: ExchangeServer) -> World:
+    """Register, publish, ask, be refused: all through the public API."""
+    by = operator(server.state)
+    platform = join(by, "Harbour Data 港口数据", ["platform"])
+    rival = join(by, "Another Platform", ["platform"])
+    sme = join(by, "Small Analytics 小型分析", ["sme"], SME_ATTRIBUTES)
+    auditor = join(by, "Auditor", ["auditor"])
+    spare = join(by, "Spare", ["sme"], SME_ATTRIBUTES)
+    offering = publish(platform)
+    spare_offering = publish(platform, b"other bytes", file_name="spare.bin")
+    draft = rival.post("/v1/offerings", TERMS | {"title_en": "A rival's draft"})
+    answer = ask(sme, offering)
+    denied = refused(sme, offering, purpose="marketing")
+    spare_answer = ask(spare, offering)
+    return World(
+        server=server,
+        operator=by,
+        platform=platform,
+        sme=sme,
+        auditor=auditor,
+        rival=rival,
+        offering=offering,
+        draft=draft,
+        spare_offering=spare_offering,
+        spare_client=spare.profile.client_id,
+        answer=answer,
+        denied=denied,
+        spare_answer=spare_answer,
+    )
+
+
+def refused(sme: Session, offering: dict, **asked) -> dict:
+    """Ask for what the policy refuses, and return the refused request."""
+    try:
+        ask(sme, offering, **asked)
+    except Refusal as refusal:
+        return refusal.document["access_request"]
+    raise AssertionError("the policy permitted what it should refuse")
+
+
+def assert_problem(response: httpx.Response, status: int | None = None, code: str = "") -> dict:
+    """An RFC 9457 document that says what its HTTP response says."""
+    assert response.status_code >= 400, response.status_code
+    if status is not None:
+        assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json", response.headers
+    if response.request.method == "HEAD":
+        return {}
+    document = response.json()
+    assert document["status"] == response.status_code
+    assert document["type"].startswith("urn:exchange:problem:"), document
+    assert document["title"]
+    assert document["detail"]
+    assert document["request_id"] == response.headers["x-request-id"]
+    if code:
+        assert document["type"] == f"urn:exchange:problem:{code}", document
+    return document
