@@ -6,6 +6,7 @@ Ids of a log's rows embed the log's short code (`grt_<code>_…`), so that a URL
 import re
 import secrets
 
+from exchange.chance import random_bytes
 from exchange.clock import now_ms
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -15,7 +16,7 @@ _PATTERN = re.compile(r"[a-z]{3}_(?:[0-9a-z]{4}_)?[0-9a-hjkmnp-tv-z]{26}")
 
 def _body() -> str:
     """Return 26 characters: 50 bits of milliseconds, then 80 random bits, in pairs of 10 bits."""
-    number = (now_ms() << 80) | secrets.randbits(80)
+    number = (now_ms() << 80) | int.from_bytes(random_bytes(10), "big")
     pairs = _PAIRS
     return "".join([pairs[(number >> shift) & 1023] for shift in range(120, -1, -10)])
 

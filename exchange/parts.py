@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any
 
 from connectors.files import FileSource
@@ -15,7 +16,7 @@ from exchange.access.store import AccessStore
 from exchange.catalog.store import Catalog
 from exchange.clock import now_ms
 from exchange.db import Database
-from exchange.errors import ExchangeError, StartUpError, Unavailable
+from exchange.errors import StartUpError, Unavailable
 from exchange.ledger.keep import Keeper, lock_file, make_private_dir
 from exchange.ledger.ledger import Ledger
 from exchange.ledger.start import load_signer
@@ -97,6 +98,8 @@ async def open_parts(settings: Settings) -> Parts:
     """Build the parts; raises StartUpError with what to do."""
     with contextlib.ExitStack() as undo:
         db, lock = open_database(settings)
+        if lock is not None:
+            undo.callback(lock.close)
         undo.callback(db.close)
         migrate(db)
         db.assert_durable()
@@ -151,13 +154,17 @@ def open_database(settings: Settings) -> tuple[Database, IO[bytes] | None]:
     db = Database(settings.database)
     if not db.is_sqlite:
         return db, None
+    # The lock stands beside the database, which another state folder might name too.
+    path = Path(db.url.database or ":memory:")
+    if path.name == ":memory:":
+        raise StartUpError("EXCHANGE_DATABASE_URL names no file: leave it empty for SQLite.")
     if settings.workers > 1:
         raise StartUpError(
             "SQLite serves one process. For EXCHANGE_WORKERS above 1 set EXCHANGE_DATABASE_URL "
             "to a PostgreSQL database."
         )
-    folder = make_private_dir(settings.state_dir / "database", "the database")
-    lock = lock_file(folder / "exchange.lock")
+    folder = make_private_dir(path.parent, "the database")
+    lock = lock_file(path.with_suffix(".lock"))
     if lock is None:
         raise StartUpError(
             f"Another exchange already runs on {folder}. Stop it, or choose another "
@@ -177,7 +184,7 @@ async def _follow(
                 changed = [leaf.subject for leaf in leaves]
                 for drop in caches:
                     drop(changed)
-        except ExchangeError:
+        except Exception:  # whatever the database did, a cache must not go stale for ever
             log_to.exception("follower_waits")
             await asyncio.sleep(1)
 
@@ -189,5 +196,5 @@ async def _sweep(desk: Desk, seconds: float) -> None:
         try:
             await end_grants(desk.ledger, desk.store)
             await close_sessions(desk.ledger)
-        except ExchangeError:
+        except Exception:  # it must be tried again
             log_to.exception("sweep_failed")

@@ -1,8 +1,13 @@
-"""Close delivery sessions whose time is over, each with a leaf that sums up its uses."""
+"""Close delivery sessions whose time is over, each with a leaf that sums up its uses.
+
+First a session becomes "closing", which changes its rev: no further use can join it. Only then are
+its uses counted, so the leaf misses none that was on its way.
+"""
 
 from functools import partial
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Row, func, select
 
 from exchange.access.store import SESSIONS, USE_ENDS, USES
 from exchange.clock import now_ms
@@ -17,30 +22,32 @@ SWEEP = 100
 async def close_sessions(ledger: Ledger) -> int:
     """Close sessions whose time is over, a leaf each; return how many."""
     query = (
-        select(SESSIONS.c.id)
+        select(SESSIONS)
         .where(
             SESSIONS.c.log_id == ledger.log_id,
-            SESSIONS.c.status == "open",
+            SESSIONS.c.status.in_(["open", "closing"]),
             SESSIONS.c.expires_ms <= now_ms(),
         )
         .limit(SWEEP)
     )
     closed = 0
-    for session_id in await ledger.db.read(lambda c: c.execute(query).scalars().all()):
-        write = await ledger.db.read(partial(_closing, ledger=ledger, session_id=session_id))
+    for session in await ledger.db.read(lambda c: c.execute(query).all()):
         try:
-            await ledger.commit(write)
+            rev = session.rev
+            if session.status == "open":
+                update = Update(SESSIONS, session.id, rev, {"status": "closing"})
+                await ledger.commit(Write(updates=[update]))
+                rev += 1
+            summed = partial(_closing, ledger=ledger, session=session, rev=rev)
+            await ledger.commit(await ledger.db.read(summed))
             closed += 1
         except Stale:
             continue  # another worker closed it
     return closed
 
 
-def _closing(connection: Connection, *, ledger: Ledger, session_id: str) -> Write:
-    log_id = ledger.log_id
-    session = connection.execute(
-        select(SESSIONS).where(SESSIONS.c.log_id == log_id, SESSIONS.c.id == session_id)
-    ).one()
+def _closing(connection: Connection, *, ledger: Ledger, session: Row[Any], rev: int) -> Write:
+    log_id, session_id = ledger.log_id, session.id
     uses = connection.execute(
         select(USES)
         .where(USES.c.log_id == log_id, USES.c.session_id == session_id)
@@ -67,4 +74,4 @@ def _closing(connection: Connection, *, ledger: Ledger, session_id: str) -> Writ
         consumer_id=session.consumer_id,
         provider_id=session.provider_id,
     )
-    return Write([event], updates=[Update(SESSIONS, session_id, session.rev, {"status": "closed"})])
+    return Write([event], updates=[Update(SESSIONS, session_id, rev, {"status": "closed"})])

@@ -1,7 +1,6 @@
 """What a decided request leaves behind: rows, one leaf, and keys by which it answers again."""
 
 import hashlib
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from exchange.access.model import Answer, Ask, Grant, RequestStatus, Said
 from exchange.access.store import DECISIONS, GRANTS, REQUESTS
 from exchange.catalog.model import Offering
 from exchange.catalog.store import OFFERINGS
+from exchange.chance import random_bytes
 from exchange.clock import DAY_MS
 from exchange.formats import canonical
 from exchange.formats.receipt import Receipt
@@ -74,7 +74,7 @@ def ask_once(
 
 def _salted(value: object) -> tuple[str, str]:
     """Return a random salt and SHA-256(salt || canonical JSON), both hex."""
-    salt = secrets.token_bytes(16)
+    salt = random_bytes(16)
     return salt.hex(), hashlib.sha256(salt + canonical.encode(value)).hexdigest()
 
 
@@ -110,15 +110,19 @@ class Record:
         self._result_salt, result_hash = _salted(self._result)
         self._event = self._leaf(ledger, input_hash, result_hash)
 
-    def write(self, reads: Mapping[RowKey, int], once: Sequence[Once]) -> Write:
-        """Return the rows and the leaf as one write."""
+    def write(self, reads: Mapping[RowKey, int], once: Sequence[Once], ask_key: str) -> Write:
+        """Return the rows and the leaf as one write.
+
+        `ask_key` is named whatever was decided: where a grant or a pending request of the same
+        question stands, it answers, and this decision leaves nothing behind.
+        """
         inserts = [
             Insert(REQUESTS, self._request_row()),
             Insert(DECISIONS, self._decision_row()),
         ]
         if self._grant is not None:
             inserts.append(Insert(GRANTS, {**self._grant, "event_id": self._event.id}))
-        return Write([self._event], reads=reads, inserts=inserts, once=once)
+        return Write([self._event], reads=reads, inserts=inserts, once=once, unless=[ask_key])
 
     def answer(self, leaf_index: int, receipt: Receipt) -> Answer:
         """Return the answer, once the leaf stands at `leaf_index`."""

@@ -1,14 +1,15 @@
 """The critical path: a request, its decision, and the grant, in one walk.
 
     1. who asks, for what: client, consumer, offering, provider, each with its rev
-    2. asked before?  the same grant, or the same pending request, answers again
-    3. the input document: everything that the policy may know
-    4. the decision: asked once; no trustworthy answer means no
-    5. obligations: one that connectors do not know means no
-    6. the write: request, decision, grant and leaf, with every rev that the decision saw
-    7. the commit: rechecks them under the log's lock; a stale one walks again past all caches
+    2. the input document: everything that the policy may know
+    3. the decision: asked once; no trustworthy answer means no
+    4. obligations: one that connectors do not know means no
+    5. the write: request, decision, grant and leaf, with every rev that the decision saw
+    6. the commit, under the log's lock: asked before? the same grant or pending request answers;
+       a rev that has changed? the walk starts again, past all caches
+    7. the answer, with its receipt
 
-"No stale yes": what the decision read may come from caches, since step 7 rechecks it. Three stale
+"No stale yes": what the decision read may come from caches, since step 6 rechecks it. Three stale
 walks and the answer is 503.
 """
 
@@ -73,31 +74,28 @@ async def _walk(
 ) -> Answer:
     # 1. who asks, for what
     parties = await load_parties(desk, caller, ask.offering_id, fresh=fresh)
+
+    # 2. the input document
     now = now_ms()
-
-    # 2. asked before?
-    ask_key = ask.key(caller.client_id)
-    request_id = new_id("req", desk.ledger.log_id)
-    body = ask.as_document()
-    once = list(idempotency(caller.client_id, idempotency_key, body, request_id))
-    met = await desk.store.met([*(key.key for key in once), ask_key], now)
-    if met is not None:
-        return await desk.store.answer(answered_by(met, body), caller)
-
-    # 3. the input document
     document = policy_input(now, parties.consumer, parties.provider, parties.offering, ask)
 
-    # 4. the decision; 5. its obligations
+    # 3. the decision; 4. its obligations
     decision = await decide(desk.policy, document)
 
-    # 6. the write
+    # 5. the write
+    request_id = new_id("req", desk.ledger.log_id)
     reads = parties.reads(desk.policy)
-    once.append(ask_once(decision, ask, ask_key, request_id, reads, now))
+    body, ask_key = ask.as_document(), ask.key(caller.client_id)
+    once = [
+        *idempotency(caller.client_id, idempotency_key, body, request_id),
+        ask_once(decision, ask, ask_key, request_id, reads, now),
+    ]
     record = Record(desk.ledger, parties, ask, decision, document, request_id, now)
-    write = record.write(reads, once)
 
-    # 7. the commit
-    result = await desk.ledger.commit(write)
+    # 6. the commit
+    result = await desk.ledger.commit(record.write(reads, once, ask_key))
+
+    # 7. the answer
     if isinstance(result, Met):
         return await desk.store.answer(answered_by(result, body), caller)
     return record.answer(result.first_index, result.receipts[0])

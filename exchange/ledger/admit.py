@@ -20,9 +20,9 @@ class Seen:
 
 def admit(write: Write, seen: Seen) -> Met | Stale | Exhausted | None:
     """Return None and note the write's effects in `seen`, or say why it must not go through."""
-    for once in write.once:
-        if once.key in seen.once:
-            return Met(once.key, seen.once[once.key])
+    for key in (*(once.key for once in write.once), *write.unless):
+        if key in seen.once:
+            return Met(key, seen.once[key])
     wanted = {**write.reads, **{(u.table, u.id): u.rev for u in write.updates}}
     changed = [(key[0].name, key[1]) for key, rev in wanted.items() if seen.revs.get(key) != rev]
     if changed:
@@ -57,4 +57,5 @@ def names(batch: Sequence[Write]) -> tuple[set[RowKey], set[RowKey], set[str], s
         updates.update((u.table, u.id) for u in write.updates)
         counters.update(s.key for s in write.spends)
         once.update(o.key for o in write.once)
+        once.update(write.unless)
     return reads, updates, counters, once

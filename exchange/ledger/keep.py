@@ -6,6 +6,7 @@ start notices (see start.py). Keep this folder apart from the database's backups
 
 import fcntl
 import os
+import threading
 from pathlib import Path
 from typing import IO
 
@@ -58,10 +59,12 @@ def lock_file(path: Path) -> IO[bytes] | None:
 
 
 class Keeper:
-    """One worker's file of the newest checkpoint that it released."""
+    """One worker's file of the newest checkpoint that it released; `size` is that one's."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = make_private_dir(folder, "checkpoints")
+        self.size = -1
+        self._one_at_a_time = threading.Lock()
         for slot in range(SLOTS):
             lock = lock_file(folder / f"worker-{slot}.lock")
             if lock is not None:
@@ -70,9 +73,12 @@ class Keeper:
                 return
         raise StartUpError(f"{SLOTS} workers already keep checkpoints in {folder}.")
 
-    def keep(self, note: str) -> None:
-        """Replace this worker's checkpoint, fsynced."""
-        write_durably(self.path, note.encode())
+    def keep(self, note: str, size: int) -> None:
+        """Replace this worker's checkpoint unless a newer one stands there; raises OSError."""
+        with self._one_at_a_time:
+            if size > self.size:
+                write_durably(self.path, note.encode())
+                self.size = size
 
     def close(self) -> None:
         """Free the slot for another worker."""

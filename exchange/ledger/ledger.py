@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from exchange.db import Database
+from exchange.errors import Unavailable
 from exchange.formats.note import Signer
 from exchange.formats.receipt import Receipt
 from exchange.ledger.commit import Log
@@ -67,20 +68,44 @@ class Ledger:
         """Commit one write; raises Stale, Exhausted or Unavailable."""
         return await self._writer.commit(write)
 
-    def _released(self, writes: Sequence[Write]) -> None:
+    def _released(self, writes: Sequence[Write], stale: Sequence[str]) -> None:
+        """Tell listeners what changed: here, or elsewhere, as a write that came too late shows."""
         changed = [event.subject for write in writes for event in write.events]
         changed += [update.id for write in writes for update in write.updates]
+        changed += stale
         if changed:
             for listener in self.listeners:
                 listener(changed)
 
     async def checkpoint(self) -> str:
-        """Return the newest signed checkpoint."""
-        return await self.db.point(lambda c: _state(c, self.log_id)[1])
+        """Return the newest signed checkpoint; raises Unavailable."""
+        size, note = await self.db.point(lambda c: _state(c, self.log_id))
+        await self._keep(note, size)
+        return note
 
     async def receipt(self, event_id: str) -> tuple[Leaf, Receipt] | None:
-        """Return an event's receipt against the newest checkpoint; None when there is no such."""
-        return await self.db.read(lambda c: _receipt(c, self.log_id, event_id))
+        """Return an event's receipt against the newest checkpoint; None when there is no such.
+
+        Raises Unavailable.
+        """
+        found = await self.db.read(lambda c: _receipt(c, self.log_id, event_id))
+        if found is None:
+            return None
+        leaf, receipt, size = found
+        await self._keep(receipt.checkpoint_note, size)
+        return leaf, receipt
+
+    async def _keep(self, note: str, size: int) -> None:
+        """Keep outside the database whatever is about to be shown.
+
+        A checkpoint can be read a moment before its writer kept it, or after that failed.
+        """
+        if size <= self._keeper.size:
+            return
+        try:
+            await asyncio.to_thread(self._keeper.keep, note, size)
+        except OSError as error:
+            raise Unavailable("log_unavailable", "The audit log cannot be shown now.") from error
 
     async def leaves(self, start: int, limit: int) -> list[Leaf]:
         """Return up to `limit` entries from index `start` on."""
@@ -133,7 +158,9 @@ def _leaves(connection: Connection, log_id: str, start: int, limit: int) -> list
     return [Leaf(*row) for row in connection.execute(query)]
 
 
-def _receipt(connection: Connection, log_id: str, event_id: str) -> tuple[Leaf, Receipt] | None:
+def _receipt(
+    connection: Connection, log_id: str, event_id: str
+) -> tuple[Leaf, Receipt, int] | None:
     size, note = _state(connection, log_id)
     row = connection.execute(
         select(*_COLUMNS).where(ENTRIES.c.log_id == log_id, ENTRIES.c.event_id == event_id)
@@ -144,4 +171,4 @@ def _receipt(connection: Connection, log_id: str, event_id: str) -> tuple[Leaf, 
     tree = StoredTree(connection, log_id)
     if leaf.index >= size:  # committed between the two reads: ask for the state again
         size, note = _state(connection, log_id)
-    return leaf, Receipt(leaf.entry, leaf.index, tree.inclusion(leaf.index, size), note)
+    return leaf, Receipt(leaf.entry, leaf.index, tree.inclusion(leaf.index, size), note), size

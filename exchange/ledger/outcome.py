@@ -15,11 +15,12 @@ ENTRIES = Entry.__table__  # type: ignore[attr-defined]
 def committed_before(connection: Connection, log: Log, write: Write) -> Batch | None:
     """Return the write as it was committed, or None when it was not.
 
-    A write without events cannot be told apart and counts as not committed: carried out again,
-    its once keys answer for it.
+    A write without events is known by the first row that it inserts, since ids are random. One
+    that inserts nothing cannot be told apart and counts as not committed: carried out again, its
+    revs and once keys answer for it.
     """
     if not write.events:
-        return None
+        return _by_first_row(connection, log, write)
     rows = connection.execute(
         select(ENTRIES.c.event_id, ENTRIES.c.leaf_index).where(
             ENTRIES.c.log_id == log.log_id, ENTRIES.c.event_id.in_([e.id for e in write.events])
@@ -35,3 +36,15 @@ def committed_before(connection: Connection, log: Log, write: Write) -> Batch | 
         Receipt(e.entry, found[e.id], tree.inclusion(found[e.id], size), note) for e in write.events
     )
     return Batch([Committed(found[write.events[0].id], receipts)], note, size)
+
+
+def _by_first_row(connection: Connection, log: Log, write: Write) -> Batch | None:
+    if not write.inserts:
+        return None
+    item = write.inserts[0]
+    key = [column == item.values[column.name] for column in item.table.primary_key]
+    if connection.execute(select(*item.table.primary_key).where(*key)).first() is None:
+        return None
+    query = select(LOG.c.size).where(LOG.c.log_id == log.log_id)
+    size = connection.execute(query).scalar_one()
+    return Batch([Committed(size, ())], None, size)

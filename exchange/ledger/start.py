@@ -2,8 +2,10 @@
 
 import secrets
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from exchange.clock import now_ms
 from exchange.db import Database
@@ -11,7 +13,7 @@ from exchange.errors import StartUpError
 from exchange.formats import checkpoint as checkpoints
 from exchange.formats.checkpoint import Checkpoint
 from exchange.formats.errors import FormatError
-from exchange.formats.merkle import EMPTY_ROOT
+from exchange.formats.merkle import EMPTY_ROOT, HASH_SIZE, fold
 from exchange.formats.note import Signer, Verifier, open_note
 from exchange.ids import new_log_code
 from exchange.ledger.commit import Log, commit
@@ -59,7 +61,7 @@ def open_log(db: Database, keeper: Keeper, signer: Signer) -> Log:
         row = connection.execute(select(LOG).where(LOG.c.origin == signer.name)).one_or_none()
         if row is not None:
             log = Log(row.log_id, row.origin, signer)
-            _check(connection, log, row.size, row.note, kept, keeper.folder)
+            _check(connection, log, row, kept, keeper.folder)
             return log
         if kept is not None:
             raise StartUpError(_behind(kept, keeper.folder, "does not know this log", signer))
@@ -76,26 +78,26 @@ def _create(db: Database, keeper: Keeper, signer: Signer) -> Log:
     log = Log(new_log_code(), signer.name, signer)
     empty = Checkpoint(signer.name, 0, EMPTY_ROOT)
     opened = new_event(log.log_id, log.origin, "log.opened.v1", log.log_id, {"origin": log.origin})
-    with db.writing() as connection:
-        # Two workers may meet here: the origin is unique, the second takes what the first made.
-        row = connection.execute(select(LOG).where(LOG.c.origin == log.origin)).one_or_none()
-        if row is not None:
-            return Log(row.log_id, row.origin, signer)
-        connection.execute(
-            insert(LOG),
-            {
-                "log_id": log.log_id,
-                "origin": log.origin,
-                "verifier_key": signer.vkey,
-                "size": 0,
-                "compact_range": b"",
-                "note": signer.sign(empty.encode()),
-                "created_ms": now_ms(),
-            },
-        )
-        batch = commit(connection, log, [Write(events=[opened])], now_ms())
+    row = {
+        "log_id": log.log_id,
+        "origin": log.origin,
+        "verifier_key": signer.vkey,
+        "size": 0,
+        "compact_range": b"",
+        "note": signer.sign(empty.encode()),
+        "created_ms": now_ms(),
+    }
+    try:
+        with db.writing() as connection:
+            connection.execute(insert(LOG), row)
+            batch = commit(connection, log, [Write(events=[opened])], now_ms())
+    except IntegrityError:
+        # Two workers met here: the origin is unique, the second takes what the first made.
+        with db.readers.connect() as connection:
+            query = select(LOG.c.log_id).where(LOG.c.origin == log.origin)
+            return Log(connection.execute(query).scalar_one(), log.origin, signer)
     if batch.note is not None:
-        keeper.keep(batch.note)
+        keeper.keep(batch.note, batch.size)
     return log
 
 
@@ -115,14 +117,18 @@ def _newest_kept(folder: Path, signer: Signer) -> Checkpoint | None:
 def _check(
     connection: Connection,
     log: Log,
-    size: int,
-    note: str,
+    row: Row[Any],
     kept: Checkpoint | None,
     folder: Path,
 ) -> None:
-    """Demand that stored tiles give the root shown before, and the root signed last."""
+    """Demand that stored tiles give the root shown before, and the root signed last.
+
+    The compact range must give it too, since the next checkpoint is signed over that.
+    """
     tree = StoredTree(connection, log.log_id)
-    signer = log.signer
+    signer, size, note = log.signer, row.size, row.note
+    packed = row.compact_range
+    edge = [packed[i : i + HASH_SIZE] for i in range(0, len(packed), HASH_SIZE)]
     if kept is not None and size < kept.size:
         problem = f"holds only {size} (restored from an older copy?)"
         raise StartUpError(_behind(kept, folder, problem, signer))
@@ -131,11 +137,12 @@ def _check(
             problem = f"gives another root at {kept.size}"
             raise StartUpError(_behind(kept, folder, problem, signer))
         own = checkpoints.parse(open_note(note, [Verifier.parse(signer.vkey)]).text)
-        if own.size != size or (size > 0 and tree.root(size) != own.root):
+        if own.size != size or tree.root(size) != own.root or fold(edge) != own.root:
             raise StartUpError(
                 "The audit log refuses to sign: the database's own checkpoint does not match its "
                 f"entries (size {size}). Restore an undamaged copy of the database."
             )
+        tree.check(size)
     except (LookupError, FormatError) as error:
         raise StartUpError(
             f"The audit log refuses to sign: stored tiles or checkpoints are damaged ({error}). "

@@ -4,16 +4,18 @@ The verb that decides builds a `Write`; the ledger rechecks what it read under t
 commits many of them in one transaction.
 """
 
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Table
 
+from exchange.chance import random_bytes
 from exchange.clock import now_ms, rfc3339
+from exchange.errors import BadInput
 from exchange.formats import canonical
 from exchange.formats.receipt import Receipt
+from exchange.formats.tiles import MAX_ENTRY
 from exchange.ids import new_id
 
 JSONObject = dict[str, Any]
@@ -54,7 +56,10 @@ def new_event(
     provider_id: str | None = None,
     time_ms: int | None = None,
 ) -> Event:
-    """Build the event `exchange.<kind>` about `subject`; entries never hold personal data."""
+    """Build the event `exchange.<kind>` about `subject`; entries never hold personal data.
+
+    Raises BadInput for one that no entry bundle could hold (C2SP tlog-tiles: 65,535 bytes).
+    """
     event_id = new_id("evt", log_id)
     time_ms = now_ms() if time_ms is None else time_ms
     entry = canonical.encode(
@@ -67,10 +72,12 @@ def new_event(
             "time": rfc3339(time_ms),
             "datacontenttype": "application/json",
             "dataschema": f"urn:exchange:schema:{kind}",
-            "nonce": secrets.token_hex(16),
+            "nonce": random_bytes(16).hex(),
             "data": data,
         }
     )
+    if len(entry) > MAX_ENTRY:
+        raise BadInput("entry_too_large", "What the log would say of this is too long.", status=413)
     return Event(event_id, f"exchange.{kind}", subject, time_ms, entry, consumer_id, provider_id)
 
 
@@ -120,6 +127,7 @@ class Write:
     updates: Sequence[Update] = ()
     spends: Sequence[Spend] = ()
     once: Sequence[Once] = ()
+    unless: Sequence[str] = ()  # once keys that, if met, answer instead; this write sets none
     forgets: Sequence[str] = ()  # once keys that this write frees, such as a revoked grant's
 
 

@@ -5,6 +5,7 @@ by themselves under load and an idle ledger answers at once.
 """
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections import deque
@@ -21,9 +22,12 @@ from exchange.ledger.keep import Keeper
 from exchange.ledger.outcome import committed_before
 from exchange.ledger.write import Committed, Exhausted, Met, Stale, Write
 
+NOT_DONE = "The audit log could not record this: not done."
+UNKNOWN = "The audit log cannot confirm this: look whether it was done before you repeat it."
 MAX_BATCH = 512
 MAX_WAITING = 20_000
 PURGE_EVERY = 200  # batches
+OnRelease = Callable[[Sequence[Write], Sequence[str]], None]  # committed; ids of stale rows
 log_to = logging.getLogger("exchange.ledger")
 
 
@@ -38,9 +42,7 @@ class _Waiting:
 class Writer:
     """Collects writes from the event loop and commits them in groups."""
 
-    def __init__(
-        self, db: Database, log: Log, keeper: Keeper, on_release: Callable[[Sequence[Write]], None]
-    ) -> None:
+    def __init__(self, db: Database, log: Log, keeper: Keeper, on_release: OnRelease) -> None:
         self.log = log
         self._db, self._keeper, self._on_release = db, keeper, on_release
         self._queue: deque[_Waiting] = deque()
@@ -48,6 +50,7 @@ class Writer:
         self._done: deque[tuple[Batch, list[_Waiting]]] = deque()
         self._release_wake = threading.Condition()
         self._closing = False
+        self._all_committed = False
         self._broken = False
         self._batches = 0
         self._threads = [
@@ -58,12 +61,12 @@ class Writer:
             thread.start()
 
     async def commit(self, write: Write) -> Committed | Met:
-        """Commit one write; raises Stale, Exhausted or Unavailable (nothing was written)."""
-        if self._closing or self._broken or len(self._queue) > MAX_WAITING:
-            raise Unavailable("log_unavailable", "The audit log takes no entries now.")
+        """Commit one write; raises Stale, Exhausted or Unavailable."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Committed | Met] = loop.create_future()
         with self._wake:
+            if self._closing or self._broken or len(self._queue) > MAX_WAITING:
+                raise Unavailable("log_unavailable", "The audit log takes no entries now.")
             self._queue.append(_Waiting(write, future, loop))
             self._wake.notify()
         # A caller that goes away must not take back a write that is already on its way.
@@ -71,31 +74,36 @@ class Writer:
 
     @property
     def healthy(self) -> bool:
-        """Whether both threads run and no checkpoint failed to be kept."""
+        """Whether both threads run and every checkpoint was kept."""
         return not self._broken and all(thread.is_alive() for thread in self._threads)
 
     def close(self) -> None:
         """Finish what is waiting, then stop both threads."""
-        self._closing = True
         with self._wake:
+            self._closing = True
             self._wake.notify()
         for thread in self._threads:
             thread.join(timeout=30)
 
     def _commit_loop(self) -> None:
-        while True:
-            with self._wake:
-                while not self._queue and not self._closing:
-                    self._wake.wait()
-                if not self._queue:
-                    break
-                count = min(len(self._queue), MAX_BATCH)
-                waiting = [self._queue.popleft() for _ in range(count)]
+        while waiting := self._take():
             self._carry_out(waiting)
         with self._release_wake:
+            self._all_committed = True
             self._release_wake.notify()
 
+    def _take(self) -> list[_Waiting]:
+        """Wait for the next batch; empty once the writer closes and nothing waits."""
+        with self._wake:
+            while not self._queue and not self._closing:
+                self._wake.wait()
+            count = min(len(self._queue), MAX_BATCH)
+            return [self._queue.popleft() for _ in range(count)]
+
     def _carry_out(self, waiting: list[_Waiting]) -> None:
+        if self._broken:
+            self._fail(waiting, NOT_DONE)
+            return
         writes = [item.write for item in waiting]
         try:
             with self._db.writing() as connection:
@@ -115,9 +123,9 @@ class Writer:
         try:
             with self._db.writing() as connection:
                 known = [committed_before(connection, self.log, item.write) for item in waiting]
-        except SQLAlchemyError:
+        except Exception:
             log_to.exception("ledger_database_unavailable")
-            self._fail(waiting)
+            self._fail(waiting, UNKNOWN)
             return
         for item, batch in zip(waiting, known, strict=True):
             if batch is not None:  # the answer to COMMIT was lost, the commit was not
@@ -131,11 +139,10 @@ class Writer:
             self._carry_out(waiting)
         else:
             log_to.error("ledger_write_failed", exc_info=error)
-            self._fail(waiting)
+            self._fail(waiting, NOT_DONE)
 
-    def _fail(self, waiting: list[_Waiting]) -> None:
-        error = Unavailable("log_unavailable", "The audit log could not record this: not done.")
-        _resolve([(item, error) for item in waiting])
+    def _fail(self, waiting: list[_Waiting], detail: str) -> None:
+        _resolve([(item, Unavailable("log_unavailable", detail)) for item in waiting])
 
     def _hand_over(self, batch: Batch, waiting: list[_Waiting]) -> None:
         with self._release_wake:
@@ -146,31 +153,41 @@ class Writer:
         while True:
             with self._release_wake:
                 while not self._done:
-                    if self._closing and not self._threads[0].is_alive():
+                    if self._all_committed:
                         return
-                    self._release_wake.wait(timeout=1)
+                    self._release_wake.wait()
                 ready = list(self._done)
                 self._done.clear()
-            notes = [batch.note for batch, _ in ready if batch.note is not None]
-            try:
-                if notes:
-                    self._keeper.keep(notes[-1])  # the newest stands for those before it
-            except OSError:
-                # What is committed stays so, but no answer leaves without its kept checkpoint.
-                log_to.exception("checkpoint_not_kept")
-                self._broken = True
+            if not self._broken:
+                self._keep(ready)
+            if self._broken:
                 for _, waiting in ready:
-                    self._fail(waiting)
-                continue
-            self._release(ready)
+                    self._fail(waiting, UNKNOWN)
+            else:
+                self._release(ready)
+
+    def _keep(self, ready: Sequence[tuple[Batch, list[_Waiting]]]) -> None:
+        """Keep the newest checkpoint, which stands for those before it.
+
+        Where that fails, what is committed stays so, but nothing leaves any more.
+        """
+        batch = max((batch for batch, _ in ready), key=lambda b: (b.note is not None, b.size))
+        if batch.note is None:
+            return
+        try:
+            self._keeper.keep(batch.note, batch.size)
+        except OSError:
+            log_to.exception("checkpoint_not_kept")
+            self._broken = True
 
     def _release(self, ready: Sequence[tuple[Batch, list[_Waiting]]]) -> None:
         done: list[tuple[_Waiting, Result | Exception]] = []
         for batch, waiting in ready:
             done.extend(zip(waiting, batch.results, strict=True))
         writes = [item.write for item, result in done if isinstance(result, Committed)]
+        stale = [row for _, r in done if isinstance(r, Stale) for _, row in r.rows]
         try:
-            self._on_release(writes)
+            self._on_release(writes, stale)
         except Exception:
             log_to.exception("ledger_listener_failed")
         _resolve(done)
@@ -182,7 +199,7 @@ def _resolve(done: Sequence[tuple[_Waiting, Result | Exception]]) -> None:
     for item, result in done:
         by_loop.setdefault(item.loop, []).append((item, result))
     for loop, items in by_loop.items():
-        if not loop.is_closed():
+        with contextlib.suppress(RuntimeError):  # a loop that is closed waits for nothing
             loop.call_soon_threadsafe(_set_results, items)
 
 

@@ -60,8 +60,8 @@ class TokenEndpoint:
                 except NotAuthenticated:
                     if fresh:
                         raise
-                except Stale:
-                    continue
+                except Stale as stale:  # whoever shares these caches reads anew, `access/` too
+                    self._participants.drop([row_id for _table, row_id in stale.rows])
         except Unavailable as error:
             raise _unavailable(error.detail) from error
         raise _unavailable("What the answer rests on keeps changing.")
@@ -104,17 +104,21 @@ class TokenEndpoint:
             raise Refused("invalid_scope", error.detail) from error
         except ExchangeError as error:  # Denied, Conflict, and whatever else says no
             reasons = {name: error.members.get(name, []) for name in ("reasons", "remedies")}
-            raise Refused("access_denied", error.detail, members=reasons) from error
+            words = " ".join(filter(None, (error.detail, error.hint)))
+            raise Refused("access_denied", words, members=reasons) from error
         return grant_terms(asked, grant, self._settings, now), grant.reads
 
     async def _spend(self, proof: VerifiedAssertion, reads: Mapping[RowKey, int]) -> None:
         party = proof.party
-        rows = {
-            **reads,
+        own: Mapping[RowKey, int] = {
             (CLIENTS, party.client.id): party.client.rev,
             (ORGANISATIONS, party.organisation.id): party.organisation.rev,
         }
-        if isinstance(await self._ledger.commit(Write(once=[proof.once], reads=rows)), Met):
+        torn = [key for key, rev in own.items() if reads.get(key, rev) != rev]
+        if torn:  # the client was authenticated and the grant authorized on different states
+            raise Stale([(table.name, row_id) for table, row_id in torn])
+        write = Write(once=[proof.once], reads={**reads, **own})
+        if isinstance(await self._ledger.commit(write), Met):
             raise Refused("invalid_client", "This assertion was used before: make a new one.")
 
 

@@ -10,6 +10,9 @@ from typing import Any
 
 from fastapi import FastAPI
 from joserfc import jwk, jwt
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 
 from connectors.files import FileSource
 from connectors.gateway.api import router
@@ -117,6 +120,12 @@ def url(name: str = "january.csv", grant_id: str = GRANT) -> str:
     return f"/gateway/grants/{grant_id}/files/{name}"
 
 
+async def answer_http(request: Request, error: Exception) -> Response:
+    """What app.py does with refusals of the framework itself: also problem documents."""
+    status = error.status_code
+    return await answer_problem(request, GatewayProblem("http", status, "No.", title="No"))
+
+
 async def make_world(root: Path, content: Mapping[str, bytes], **changes: Any) -> World:
     """Files of one platform, published, and one grant that delivers them."""
     folder = root / PROVIDER / "flights"
@@ -146,6 +155,7 @@ async def make_world(root: Path, content: Mapping[str, bytes], **changes: Any) -
     door, issuer = MemoryDoor({GRANT: replace(delivery, **changes)}), Issuer()
     app = FastAPI()
     app.add_exception_handler(GatewayProblem, answer_problem)
+    app.add_exception_handler(HTTPException, answer_http)
     app.include_router(
         router(
             door,

@@ -109,6 +109,7 @@ def test_one_kind_is_never_taken_for_the_other():
     grant_for_issuer = token(GRANT | {"aud": ISSUER})  # gateway and exchange at one address
     assert refused(grant_for_issuer) == "token_kind_wrong"
     assert refused(token(API | {"scope": "catalog grant:grt_1"})) == "token_kind_wrong"
+    assert refused(token(API | {"grant_id": "grt_1"})) == "token_kind_wrong"
     assert refused(
         token(API | {"aud": GATEWAY}), verifier=verify_grant_token, audience=GATEWAY
     ) == ("token_kind_wrong")
@@ -170,7 +171,15 @@ def test_a_signature_of_another_key_or_none():
     raw = urlsafe_b64decode(signature + "==")
     numbers = (int.from_bytes(half, "big") for half in (raw[:32], raw[32:]))
     der = b64(encode_dss_signature(*numbers))
-    for wrong in (b64(bytes(64)), b64(raw[:32] + bytes(32)), b64(raw[:63]), b64(raw + b"\0"), der):
+    longer = b64(raw[:32] + b"\0" + raw[32:])  # the same two numbers in 65 bytes
+    for wrong in (
+        b64(bytes(64)),
+        b64(raw[:32] + bytes(32)),
+        b64(raw[:63]),
+        b64(raw + b"\0"),
+        der,
+        longer,
+    ):
         assert refused(f"{signed}.{wrong}") == "token_signature_wrong"
     assert refused(signed + ".") == "token_malformed"
 
@@ -211,11 +220,14 @@ def test_one_spelling_only():
 
 
 def test_size_and_nesting():
-    assert refused(token(API | {"x": "y" * 9000})) == "token_malformed"
-    deep = b64(b"[" * 5000)
-    assert refused(f"{deep}.{deep}.{deep}") == "token_malformed"
-    deep = b64(b'{"a":' * 1000 + b"1" + b"}" * 1000)
-    assert refused(f"{deep}.{deep}.{deep}") == "token_malformed"
+    big = token(API | {"x": "y" * 5900})
+    assert len(big) > 8192
+    assert refused(big) == "token_malformed"
+    assert verify(token(API | {"x": "y" * 5000}))
+    for bomb in (b"[" * 5000, b'{"":' * 1100 + b"1" + b"}" * 1100):
+        for signed in (f"{b64(bomb)}.{b64(API)}", f"{b64(HEADER)}.{b64(bomb)}"):
+            assert len(signed) < 8000
+            assert refused(f"{signed}.{b64(es256(signed))}") == "token_malformed"
 
 
 def test_a_name_twice_and_numbers_that_are_none():

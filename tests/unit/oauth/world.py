@@ -21,6 +21,7 @@ from exchange.errors import ExchangeError, NotFound
 from exchange.formats.tokens import generate_client_key, parse_public_jwks, public_jwks
 from exchange.http import caller_with, problem_response
 from exchange.ids import new_id
+from exchange.ledger.commit import ONCE
 from exchange.ledger.keep import Keeper
 from exchange.ledger.ledger import Ledger
 from exchange.ledger.start import load_signer
@@ -190,6 +191,11 @@ class World:
         """Call an API route with a token."""
         async with self.http() as http:
             return await http.get("/v1/me", headers={"Authorization": f"Bearer {token}"})
+
+    def spent(self):
+        """How many assertions of the ordinary client the ledger holds as used."""
+        mine = ONCE.c.key.startswith(f"assertion:{self.client_id}:")
+        return self.db.read_now(lambda c: len(c.execute(ONCE.select().where(mine)).all()))
 
     def close(self):
         self.ledger.close()
