@@ -34,8 +34,8 @@ def segments(path: str) -> tuple[str, ...]:
         raise SourceProblem(
             "path_refused",
             422,
-            "Not a path that is served: letters, digits, '_', '-', '.' in parts joined by '/', none "
-            f"beginning with '.'; at most {MAX_PATH} characters in {_MAX_DEPTH} parts.",
+            "Not a path that is served: letters, digits, '_', '-', '.' in parts joined by '/', "
+            f"none beginning with '.'; at most {MAX_PATH} characters in {_MAX_DEPTH} parts.",
         )
     return parts
 

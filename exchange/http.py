@@ -2,19 +2,39 @@
 
 import base64
 import binascii
+import json
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 
-from fastapi import Depends, Header, Query, Request
+from fastapi import Depends, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 
 from exchange.errors import BadInput, ExchangeError, Forbidden, Unauthenticated
 
 T = TypeVar("T")
+TITLES = {
+    400: "The request cannot be understood",
+    401: "No token, or one that is not accepted",
+    403: "Not allowed, or refused by policy with reasons and remedies",
+    404: "Not found, or not yours to see",
+    409: "The current state does not allow this",
+    413: "The body is too large",
+    415: "The body is of another type",
+    422: "A member or parameter is not valid",
+    503: "A part that a safe answer needs is away: nothing was done",
+    507: "No room",
+}
 PROBLEM = "application/problem+json"
+# Of what stands on pages, in terminals and in every database: no control characters (C0 with NUL,
+# C1), no separators of lines, nothing that turns the direction of what follows.
+ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+$"
+SOME_LINES = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$"
+_POSITION = re.compile("[0-9a-z_]{1,64}")
 bearer = HTTPBearer(
     auto_error=False, description="An API token from /oauth/token", scheme_name="token"
 )
@@ -89,6 +109,65 @@ class Page(BaseModel, Generic[T]):
     next: str | None = None
 
 
+class JSONRoute(APIRoute):
+    """A route whose body, if it takes one, is JSON read strictly: `route_class` of its router."""
+
+    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override]
+        """Return the framework's handler, reading with `_StrictRequest`."""
+        handle, takes_body = super().get_route_handler(), self.body_field is not None
+
+        async def strictly(request: Request) -> Response:
+            if not takes_body:
+                return await handle(request)
+            kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if kind != "application/json":
+                raise BadInput(
+                    "media_type",
+                    "The body must be JSON.",
+                    status=415,
+                    hint="Send Content-Type: application/json",
+                )
+            return await handle(_StrictRequest(request.scope, request.receive))
+
+        return strictly
+
+
+class _StrictRequest(Request):
+    async def json(self) -> Any:
+        if not hasattr(self, "_json"):
+            self._json = read_json(await self.body())
+        return self._json
+
+
+def read_json(body: bytes) -> Any:
+    """Read one JSON value in UTF-8, as RFC 8259 and RFC 7493 (I-JSON) want it.
+
+    Raises JSONDecodeError, also for a name that occurs twice, NaN, lone surrogates, and more levels
+    than the interpreter reads: what two readers would understand differently.
+    """
+    try:
+        text = body.decode()
+        value = json.loads(text, object_pairs_hook=_each_name_once, parse_constant=_no_constant)
+        if "\\ud" in text or "\\uD" in text:
+            json.dumps(value, ensure_ascii=False).encode()
+    except json.JSONDecodeError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise json.JSONDecodeError("not strict JSON", "", 0) from error
+    return value
+
+
+def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("a name occurs twice")
+    return value
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
 class Body(BaseModel):
     """Base of request bodies: unknown members are refused, strings are trimmed of nothing."""
 
@@ -116,10 +195,13 @@ def decode_cursor(cursor: str | None) -> str | None:
     if cursor is None:
         return None
     try:
-        padded = cursor.rstrip("=") + "=" * (-len(cursor.rstrip("=")) % 4)
-        return base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
-    except (binascii.Error, ValueError) as error:
-        raise BadInput("cursor_unknown", "This cursor is not one of ours.") from error
+        padded = cursor + "=" * (-len(cursor) % 4)
+        position = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
+    except (binascii.Error, ValueError):
+        position = ""
+    if not _POSITION.fullmatch(position) or encode_cursor(position) != cursor:
+        raise BadInput("cursor_unknown", "This cursor is not one of ours.")
+    return position
 
 
 def problem_response(request: Request, error: ExchangeError) -> JSONResponse:
@@ -133,9 +215,8 @@ def problem_response(request: Request, error: ExchangeError) -> JSONResponse:
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return OpenAPI responses for problem documents of these statuses."""
-    return {
-        s: {"model": Problem, "description": "Problem", "content": {PROBLEM: {}}} for s in statuses
-    }
+    schema = {"$ref": "#/components/schemas/Problem"}  # app.py puts it there
+    return {s: {"description": TITLES[s], "content": {PROBLEM: {"schema": schema}}} for s in statuses}
 
 
 def language(accept: str | None) -> str:

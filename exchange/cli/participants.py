@@ -55,6 +55,13 @@ def profile_token(
         typer.echo(me.token(scope))
 
 
+@profile_app.command("assertion")
+def profile_assertion(profile: ProfilePath = DEFAULT_PROFILE) -> None:
+    """Print a client assertion (RFC 7523), good once and for a minute, for curl."""
+    with session(profile) as me:
+        typer.echo(me.assertion())
+
+
 @org_app.command("add")
 def org_add(
     name_en: Annotated[str, typer.Option()],

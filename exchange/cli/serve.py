@@ -9,6 +9,7 @@ import sys
 import typer
 import uvicorn
 
+from exchange.connection import BoundedProtocol
 from exchange.errors import StartUpError
 from exchange.logs import set_up_logging
 from exchange.parts import open_parts
@@ -54,7 +55,8 @@ def serve() -> None:
         port=settings.port,
         workers=settings.workers,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
-        http="httptools",
+        http=BoundedProtocol,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,

@@ -40,9 +40,7 @@ class Session:
         form = {
             "grant_type": "client_credentials",
             "client_assertion_type": ASSERTION,
-            "client_assertion": make_client_assertion(
-                self.profile.key, self.profile.client_id, self.issuer(), time.time()
-            ),
+            "client_assertion": self.assertion(),
         }
         if scope:
             form["scope"] = scope
@@ -50,6 +48,11 @@ class Session:
         until = time.monotonic() + answer["expires_in"] - EARLY_SECONDS
         self._tokens[scope] = (answer["access_token"], until)
         return str(answer["access_token"])
+
+    def assertion(self) -> str:
+        """Return a fresh client assertion (RFC 7523 section 3), good once and for a minute."""
+        profile = self.profile
+        return make_client_assertion(profile.key, profile.client_id, self.issuer(), time.time())
 
     def issuer(self) -> str:
         """Return the issuer: the URL that the profile names, never what a server claims."""

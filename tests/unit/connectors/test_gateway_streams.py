@@ -3,6 +3,7 @@
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -121,8 +122,7 @@ def test_files_are_closed_however_a_delivery_ends(big) -> None:
     path = str(world.folder / NAME)
 
     def held() -> int:
-        links = [f"/proc/self/fd/{each}" for each in os.listdir("/proc/self/fd")]
-        return sum(os.path.realpath(link) == path for link in links)
+        return sum(os.path.realpath(link) == path for link in Path("/proc/self/fd").iterdir())
 
     for _ in range(3):
         with connect(port) as connection:

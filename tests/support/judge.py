@@ -1,0 +1,183 @@
+"""A second opinion on a whole log, from its rows: the tree hashed anew, the leaves matched with
+the rows that they speak of, in both directions. Written without exchange.ledger and
+exchange.access, whose work it judges.
+"""
+
+import json
+from base64 import b64decode
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from exchange.formats.note import Verifier, open_note
+
+Sql = Callable[..., list[tuple]]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A log that was found whole."""
+
+    size: int
+    root: bytes
+    roots: Sequence[bytes]  # at every size, the empty log's first
+    entries: Sequence[bytes]
+    events: Sequence[dict]
+
+    def count(self, kind: str) -> int:
+        return sum(event["type"] == f"exchange.{kind}" for event in self.events)
+
+    def of(self, kind: str) -> list[dict]:
+        return [event["data"] for event in self.events if event["type"] == f"exchange.{kind}"]
+
+
+def roots_of(leaves: Sequence[bytes]) -> Iterator[bytes]:
+    """The root at every size from 0 on (RFC 6962), by merging equal heights."""
+    peaks: list[tuple[int, bytes]] = []
+    yield sha256(b"").digest()
+    for leaf in leaves:
+        peaks.append((0, leaf))
+        while len(peaks) > 1 and peaks[-1][0] == peaks[-2][0]:
+            (height, left), (_, right) = peaks[-2:]
+            peaks[-2:] = [(height + 1, sha256(b"\x01" + left + right).digest())]
+        root = peaks[-1][1]
+        for _, left in reversed(peaks[:-1]):
+            root = sha256(b"\x01" + left + root).digest()
+        yield root
+
+
+def judge_log(sql: Sql) -> Judged:
+    """Hash every entry and compare: leaves, tiles, compact range, every checkpoint, its note."""
+    ((log_id, origin, vkey, size, edge, note),) = sql(
+        "SELECT log_id, origin, verifier_key, size, compact_range, note FROM log_state"
+    )
+    rows = sql("SELECT leaf_index, leaf_hash, entry, event_id, log_id FROM entries ORDER BY 1")
+    assert [row[0] for row in rows] == list(range(size)), "indexes have gaps, or the size lies"
+    assert {row[4] for row in rows} <= {log_id}
+    stored = [bytes(row[2]) for row in rows]
+    leaves = [sha256(b"\x00" + entry).digest() for entry in stored]
+    assert [bytes(row[1]) for row in rows] == leaves, "a leaf hash is not that of its entry"
+    events = [json.loads(entry) for entry in stored]
+    assert [row[3] for row in rows] == [event["id"] for event in events]
+    assert len({event["nonce"] for event in events}) == size
+    roots = list(roots_of(leaves))
+
+    verifier = Verifier.parse(vkey)
+    assert signed(note, verifier) == (origin, size, roots[size])
+    checkpoints = sql("SELECT size, root, note FROM checkpoints ORDER BY size")
+    for at, root, shown in checkpoints:
+        assert bytes(root) == roots[at], f"the checkpoint of {at} has another root"
+        assert signed(shown, verifier) == (origin, at, roots[at])
+    assert checkpoints[-1][2] == note
+    assert bytes(edge) == b"".join(_edge(leaves)), "the compact range is another's"
+    _judge_tiles(sql, leaves)
+    return Judged(size, roots[size], roots, stored, events)
+
+
+def signed(note: str, verifier: Verifier) -> tuple[str, int, bytes]:
+    """Origin, size and root of a checkpoint that this key signed."""
+    origin, size, root, _ = open_note(note, [verifier]).text.split("\n")
+    return origin, int(size), b64decode(root)
+
+
+def _edge(leaves: Sequence[bytes]) -> list[bytes]:
+    """The roots of the complete subtrees that make up the tree, the largest first."""
+    edge, start = [], 0
+    for bit in reversed(range(len(leaves).bit_length())):
+        if len(leaves) >> bit & 1:
+            *_, root = roots_of(leaves[start : start + (1 << bit)])
+            edge.append(root)
+            start += 1 << bit
+    return edge
+
+
+def _judge_tiles(sql: Sql, leaves: Sequence[bytes]) -> None:
+    """Exactly the full tiles are stored, with the hashes and the root of each level."""
+    stored = sql("SELECT level, tile_index, hashes, root FROM tiles ORDER BY level, tile_index")
+    expected, level, hashes = [], 0, list(leaves)
+    while len(hashes) >= 256:
+        above = []
+        for index in range(len(hashes) // 256):
+            part = hashes[256 * index : 256 * index + 256]
+            *_, root = roots_of(part)
+            above.append(root)
+            expected.append((level, index, b"".join(part), root))
+        level, hashes = level + 1, above
+    assert [(lv, i, bytes(h), bytes(r)) for lv, i, h, r in stored] == expected
+
+
+def judge_rows(sql: Sql, log: Judged) -> None:
+    """Every row has the leaf that names it, and every leaf names a row: nothing else, nothing
+    twice."""
+    by_id = {event["id"]: (index, event) for index, event in enumerate(log.events)}
+
+    def leaf(event_id: str, kind: str) -> tuple[int, dict]:
+        index, event = by_id[event_id]
+        assert event["type"] == f"exchange.{kind}", (event["type"], kind)
+        return index, event["data"]
+
+    def named(member: str, *kinds: str) -> list[str]:
+        return sorted(data[member] for kind in kinds for data in log.of(kind))
+
+    grants = sql(
+        "SELECT id, event_id, status_index, request_id, decision_id, client_id, ends_ms, status "
+        "FROM grants"
+    )
+    for grant_id, event_id, status_index, request_id, decision_id, client, ends, _ in grants:
+        index, data = leaf(event_id, "grant.activated.v1")
+        assert index == status_index
+        assert (data["grant_id"], data["request_id"]) == (grant_id, request_id)
+        assert (data["decision_id"], data["client_id"]) == (decision_id, client)
+        assert data["ends_ms"] == ends
+    assert named("grant_id", "grant.activated.v1") == sorted(row[0] for row in grants)
+    for status, kind in (("revoked", "grant.revoked.v1"), ("ended", "grant.ended.v1")):
+        assert named("grant_id", kind) == sorted(row[0] for row in grants if row[7] == status)
+
+    decisions = sql(
+        "SELECT id, event_id, leaf_index, outcome, request_id, input_salt, input FROM decisions"
+    )
+    kinds = {
+        "permit": "grant.activated.v1",
+        "deny": "decision.denied.v1",
+        "needs_approval": "decision.needs_approval.v1",
+    }
+    for decision_id, event_id, leaf_index, outcome, request_id, salt, document in decisions:
+        index, data = leaf(event_id, kinds[outcome])
+        assert (index, data["decision_id"]) == (leaf_index, decision_id)
+        assert data["request_id"] == request_id
+        document = json.loads(document) if isinstance(document, str) else document
+        canonical = json.dumps(
+            document, ensure_ascii=False, sort_keys=True, separators=(",", ":")
+        ).encode()
+        assert data["input_hash"] == sha256(bytes.fromhex(salt) + canonical).hexdigest()
+    assert named("decision_id", *kinds.values()) == sorted(row[0] for row in decisions)
+    requests = sql("SELECT id FROM access_requests")
+    assert sorted(row[0] for row in requests) == sorted(row[4] for row in decisions)
+
+    opened = sql("SELECT id, status FROM sessions")
+    assert named("session_id", "delivery.opened.v1") == sorted(row[0] for row in opened)
+    closed = sorted(row[0] for row in opened if row[1] == "closed")
+    assert named("session_id", "delivery.closed.v1") == closed
+
+    for table, kind in (
+        ("attribute_versions", "attribute.set.v1"),
+        ("offering_versions", "offering.published.v1"),
+    ):
+        ids = [row[0] for row in sql(f"SELECT event_id FROM {table}")]
+        leaves = [event["id"] for event in log.events if event["type"] == f"exchange.{kind}"]
+        assert sorted(ids) == sorted(leaves)
+    for table, kind, member in (
+        ("organisations", "organisation.registered.v1", "organisation_id"),
+        ("clients", "client.registered.v1", "client_id"),
+    ):
+        ids = [row[0] for row in sql(f"SELECT id FROM {table}")]
+        assert named(member, kind) == sorted(ids)
+    assert max(Counter(named("client_id", "client.disabled.v1")).values(), default=1) == 1
+
+
+def judge(sql: Sql) -> Judged:
+    """The log is whole, and it and the rows tell the same story."""
+    log = judge_log(sql)
+    judge_rows(sql, log)
+    return log
