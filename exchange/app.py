@@ -1,6 +1,7 @@
 """Composition root: settings to parts to the FastAPI application. The only file that sees all."""
 
 import logging
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,7 +20,7 @@ from exchange.catalog import api as catalog_api
 from exchange.clock import now_ms
 from exchange.errors import BadInput, Conflict, ExchangeError, NotFound, Unavailable
 from exchange.guard import Guard
-from exchange.http import problem_response
+from exchange.http import Problem, problem_response
 from exchange.ledger import api as ledger_api
 from exchange.ledger.write import Stale
 from exchange.logs import set_up_logging
@@ -34,9 +35,11 @@ from exchange.portal import home
 from exchange.settings import Settings
 
 log_to = logging.getLogger("exchange")
+_NAME = re.compile("[A-Za-z0-9_-]{1,32}")
 DESCRIPTION = """Platforms publish, SMEs ask, policies decide, every grant is in a log that anyone
 can verify. Get a token at `/oauth/token` (private_key_jwt), then send it as a bearer token.
-Errors are problem documents (RFC 9457); lists give `next` for the page after."""
+Errors are problem documents (RFC 9457), lists give `next` for the page after. Any route may also
+answer 405, 408, 413, 431, 500 or 503 with a problem document."""
 
 
 def create_app() -> FastAPI:
@@ -67,11 +70,26 @@ def build_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # the redirect would repeat the request's Host
+        generate_unique_id_function=lambda route: route.name,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     app.add_middleware(Guard, settings=settings)
     _add_error_handlers(app)
+    _document_problems(app)
     return app
+
+
+def _document_problems(app: FastAPI) -> None:
+    """Put the schema that `exchange.http.problems` refers to into the API's document."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        document["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
 
 
 def _add_routes(app: FastAPI, parts: Parts) -> None:
@@ -136,13 +154,9 @@ def _add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def by_framework(request: Request, error: HTTPException) -> JSONResponse:
-        return problem_response(request, _of_framework(error))
-
-    @app.exception_handler(Exception)
-    async def unknown(request: Request, error: Exception) -> JSONResponse:
-        log_to.error("unexpected_error", exc_info=error, extra=_request(request))
-        problem = ExchangeError("internal", "Something broke here; the operator can find out why.")
-        return problem_response(request, problem)
+        cause = error.__cause__  # what a body's reader raised, such as BodyTooLarge
+        known = cause if isinstance(cause, ExchangeError) else _of_framework(error)
+        return problem_response(request, known)
 
 
 def _request(request: Request) -> dict[str, Any]:
@@ -151,18 +165,24 @@ def _request(request: Request) -> dict[str, Any]:
 
 def _not_valid(found: Sequence[Any]) -> BadInput:
     """Name each fault and its place; never repeat what was sent."""
-    faults = [
-        {"in": ".".join(str(part)[:64] for part in fault["loc"]), "fault": fault["msg"][:200]}
-        for fault in found[:20]
-    ]
     if any(fault["type"] == "json_invalid" for fault in found):
-        return BadInput("json_invalid", "The body is not JSON.", members={"faults": faults})
+        return BadInput(
+            "json_invalid",
+            "The body is not one JSON value in UTF-8, each name once.",
+            hint="RFC 8259 and RFC 7493 say what is; NaN and lone surrogates are not.",
+        )
+    faults = [{"in": _place(fault["loc"]), "fault": fault["msg"][:200]} for fault in found[:20]]
     return BadInput(
         "input_invalid",
         "; ".join(f"{fault['in']}: {fault['fault']}" for fault in faults),
         status=422,
         members={"faults": faults},
     )
+
+
+def _place(path: Sequence[str | int]) -> str:
+    """Write where a fault is; a name that is none of ours was sent, and could be anything."""
+    return ".".join(str(part) if _NAME.fullmatch(str(part)) else "?" for part in path)
 
 
 def _of_framework(error: HTTPException) -> ExchangeError:

@@ -98,7 +98,7 @@ IdempotencyKey = Annotated[
 ]
 Cursor = Annotated[
     str | None,
-    Query(max_length=200, pattern=r"^[A-Za-z0-9_=-]+$", description="`next` of the page before"),
+    Query(max_length=200, pattern=r"^[A-Za-z0-9_-]+$", description="`next` of the page before"),
 ]
 
 

@@ -15,6 +15,7 @@ from exchange.http import (
     Caller,
     Cursor,
     IdempotencyKey,
+    JSONRoute,
     Page,
     caller_with,
     decode_cursor,
@@ -122,7 +123,7 @@ class RevocationOut(Body):
 
 def router(desk: Desk, page_items: int) -> APIRouter:
     """Return the routes of requests and grants."""
-    routes = APIRouter(prefix="/v1", tags=["access"])
+    routes = APIRouter(prefix="/v1", tags=["access"], route_class=JSONRoute)
     asker = caller_with("requests", "sme")
     party = caller_with("grants")
 
@@ -130,7 +131,7 @@ def router(desk: Desk, page_items: int) -> APIRouter:
         "/access-requests",
         status_code=201,
         responses={
-            **problems(400, 401, 403, 404, 409, 422, 503),
+            **problems(400, 401, 403, 404, 415, 422, 503),
             200: {"model": AccessRequestOut, "description": "Asked before: the same grant"},
             202: {"model": AccessRequestOut, "description": "Waits for an approval"},
         },
@@ -198,7 +199,9 @@ def router(desk: Desk, page_items: int) -> APIRouter:
         """Show a grant."""
         return _grant_out(await desk.store.grant_for(grant_id, caller))
 
-    @routes.post("/grants/{grant_id}/revoke", responses=problems(400, 401, 403, 404, 409, 422, 503))
+    @routes.post(
+        "/grants/{grant_id}/revoke", responses=problems(400, 401, 403, 404, 409, 415, 422, 503)
+    )
     async def post_revoke(
         grant_id: GrantId, body: RevocationIn, caller: Annotated[Caller, party]
     ) -> RevocationOut:

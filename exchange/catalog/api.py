@@ -15,10 +15,13 @@ from exchange.catalog.publish_offering import (
 from exchange.catalog.store import Catalog, unknown_offering
 from exchange.clock import rfc3339
 from exchange.http import (
+    ONE_LINE,
+    SOME_LINES,
     Body,
     Caller,
     Cursor,
     IdempotencyKey,
+    JSONRoute,
     Page,
     caller_with,
     decode_cursor,
@@ -33,12 +36,8 @@ from exchange.policy.model import LARGEST
 OfferingId = Annotated[
     str, Path(pattern="^off_[0-9a-hjkmnp-tv-z]{26}$", examples=["off_" + "0" * 26])
 ]
-Title = Annotated[
-    str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
-]
-Description = Annotated[
-    str, StringConstraints(max_length=5000, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f]*$")
-]
+Title = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=ONE_LINE)]
+Description = Annotated[str, StringConstraints(max_length=5000, pattern=SOME_LINES)]
 Purpose = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_]{0,63}$")]
 Country = Annotated[str, StringConstraints(pattern="^[A-Z]{2}$")]
 Size = Literal["micro", "small", "medium", "large"]
@@ -49,6 +48,9 @@ SourcePath = Annotated[
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$", max_length=200
     ),
 ]
+
+
+FILE = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
 
 def _small_and_medium() -> list[Size]:
@@ -75,7 +77,7 @@ class OfferingIn(Body):
     purposes: Annotated[list[Purpose], Field(min_length=1, max_length=32)] = Field(
         examples=[["logistics_planning"]]
     )
-    max_days: Annotated[int, Field(ge=1, le=36500)] = Field(examples=[90])
+    max_days: Annotated[int, Field(ge=1, le=36500, strict=True)] = Field(examples=[90])
     jurisdictions: Annotated[list[Country], Field(min_length=1, max_length=250)] = Field(
         examples=[["CN"]]
     )
@@ -84,7 +86,7 @@ class OfferingIn(Body):
     sizes: Annotated[list[Size], Field(min_length=1, max_length=4)] = Field(
         default_factory=_small_and_medium
     )
-    max_sessions: Annotated[int, Field(ge=1, le=LARGEST)] | None = Field(
+    max_sessions: Annotated[int, Field(ge=1, le=LARGEST, strict=True)] | None = Field(
         None, description="Download sessions that a grant allows; none: no limit"
     )
     source: FilesSource | None = Field(None, description="Needed by datasets to be published")
@@ -143,11 +145,16 @@ def router(
     ledger: Ledger, catalog: Catalog, participants: Participants, sources: Sources, page_items: int
 ) -> APIRouter:
     """Return the routes of the catalog."""
-    routes = APIRouter(prefix="/v1", tags=["catalog"])
+    routes = APIRouter(prefix="/v1", tags=["catalog"], route_class=JSONRoute)
     reader = caller_with("catalog")
     platform = caller_with("offerings", "platform")
 
-    @routes.put("/files/{name}", status_code=201, responses=problems(400, 401, 403, 413, 422, 503))
+    @routes.put(
+        "/files/{name}",
+        status_code=201,
+        responses=problems(400, 401, 403, 409, 413, 422, 503, 507),
+        openapi_extra={"requestBody": {"required": True, "content": FILE}},
+    )
     async def put_file(
         name: Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")],
         request: Request,
@@ -157,7 +164,7 @@ def router(
         stored = await sources.store(caller.org_id, name, request.stream())
         return ObjectOut(**_object(stored))
 
-    @routes.post("/offerings", status_code=201, responses=problems(400, 401, 403, 409, 422, 503))
+    @routes.post("/offerings", status_code=201, responses=problems(400, 401, 403, 415, 422, 503))
     async def post_offering(
         body: OfferingIn,
         caller: Annotated[Caller, platform],
@@ -193,7 +200,9 @@ def router(
             raise unknown_offering()
         return _out(offering, caller)
 
-    @routes.put("/offerings/{offering_id}", responses=problems(400, 401, 403, 404, 409, 422, 503))
+    @routes.put(
+        "/offerings/{offering_id}", responses=problems(400, 401, 403, 404, 409, 415, 422, 503)
+    )
     async def put_offering(
         offering_id: OfferingId, body: OfferingIn, caller: Annotated[Caller, platform]
     ) -> OfferingOut:
@@ -205,7 +214,7 @@ def router(
 
     @routes.post(
         "/offerings/{offering_id}/publish",
-        responses=problems(400, 401, 403, 404, 409, 422, 503),
+        responses=problems(401, 403, 404, 409, 422, 503),
     )
     async def post_publish(
         offering_id: OfferingId, caller: Annotated[Caller, platform]

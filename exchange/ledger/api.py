@@ -7,7 +7,7 @@ from pydantic import Field
 from sqlalchemy import Connection, select
 
 from exchange.clock import rfc3339
-from exchange.errors import NotFound
+from exchange.errors import BadInput, NotFound
 from exchange.formats import canonical
 from exchange.formats.errors import FormatError
 from exchange.formats.tiles import encode_bundle, parse_tile_path
@@ -95,7 +95,9 @@ def router(ledger: Ledger, page_items: int) -> APIRouter:
     ) -> Page[LeafOut]:
         """List entries in the log's order (auditor, operator)."""
         after = decode_cursor(cursor)
-        if after is not None and after.isdecimal() and len(after) <= 16:
+        if after is not None:
+            if not after.isdecimal() or len(after) > 16:
+                raise BadInput("cursor_unknown", "This cursor is not one of this list's.")
             start = int(after)
         leaves = await ledger.leaves(start, limit + 1)
         more = encode_cursor(str(leaves[limit].index)) if len(leaves) > limit else None

@@ -10,10 +10,12 @@ from exchange.errors import BadInput, Forbidden
 from exchange.formats.errors import FormatError
 from exchange.formats.tokens import parse_public_jwks
 from exchange.http import (
+    ONE_LINE,
     Body,
     Caller,
     Cursor,
     IdempotencyKey,
+    JSONRoute,
     Page,
     caller_with,
     decode_cursor,
@@ -30,10 +32,7 @@ from exchange.policy.model import LARGEST, Industry
 BODY_PATTERN = "[0-9a-hjkmnp-tv-z]{26}"
 OrgId = Annotated[str, Path(pattern=f"^org_{BODY_PATTERN}$", examples=["org_" + "0" * 26])]
 ClientId = Annotated[str, Path(pattern=f"^cli_{BODY_PATTERN}$", examples=["cli_" + "0" * 26])]
-# Names stand on pages and in terminals: no control characters.
-Name = Annotated[
-    str, StringConstraints(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")
-]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=ONE_LINE)]
 Country = Annotated[str, StringConstraints(pattern="^[A-Z]{2}$")]
 Figure = Annotated[int, Field(ge=0, le=LARGEST, strict=True)]
 
@@ -125,12 +124,12 @@ class ClientOut(Body):
 
 def router(ledger: Ledger, participants: Participants, page_items: int) -> APIRouter:
     """Return the routes of participants."""
-    routes = APIRouter(prefix="/v1", tags=["participants"])
+    routes = APIRouter(prefix="/v1", tags=["participants"], route_class=JSONRoute)
     any_role = caller_with("participants")
     operator = caller_with("operate", "operator")
 
     @routes.post(
-        "/organisations", status_code=201, responses=problems(400, 401, 403, 409, 422, 503)
+        "/organisations", status_code=201, responses=problems(400, 401, 403, 415, 422, 503)
     )
     async def post_organisation(
         body: OrganisationIn,
@@ -173,7 +172,7 @@ def router(ledger: Ledger, participants: Participants, page_items: int) -> APIRo
 
     @routes.put(
         "/organisations/{org_id}/attributes/{name}",
-        responses=problems(400, 401, 403, 404, 422, 503),
+        responses=problems(400, 401, 403, 404, 409, 415, 422, 503),
     )
     async def put_attribute(
         org_id: OrgId, name: AttributeName, body: AttributeIn, caller: Annotated[Caller, any_role]
@@ -193,7 +192,7 @@ def router(ledger: Ledger, participants: Participants, page_items: int) -> APIRo
     @routes.post(
         "/organisations/{org_id}/clients",
         status_code=201,
-        responses=problems(400, 401, 403, 404, 409, 422, 503),
+        responses=problems(400, 401, 403, 404, 409, 415, 422, 503),
     )
     async def post_client(
         org_id: OrgId,

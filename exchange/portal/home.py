@@ -7,7 +7,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from exchange import __version__
-from exchange.http import language
+from exchange.http import language, problems
 from exchange.ledger.ledger import Ledger
 from exchange.locales import gettext
 from exchange.settings import Settings
@@ -23,7 +23,7 @@ def router(ledger: Ledger, settings: Settings) -> APIRouter:
     )
     template = environment.get_template("home.html")
 
-    @routes.get("/", response_class=HTMLResponse)
+    @routes.get("/", response_class=HTMLResponse, responses=problems(422, 503))
     async def get_home(
         lang: Annotated[Literal["en", "zh"] | None, Query()] = None,
         accept_language: Annotated[str | None, Header(max_length=200)] = None,
