@@ -86,8 +86,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refuse(BadInput("head_too_slow", f"No request within {seconds} seconds.", status=408))
 
     def _refuse(self, error: ExchangeError) -> None:
-        """Answer, unless another answer is on its way, and close."""
-        if not self.transport.is_closing() and not self._is_answering():
+        """Answer, unless another answer has begun, and close."""
+        if self.transport.is_closing():
+            return
+        if not (self._is_answering() and self.cycle.response_started):
             request_id = secrets.token_hex(8)
             headers, body = problem_answer(error, request_id)
             headers += [*SECURITY_HEADERS, (b"x-request-id", request_id.encode())]

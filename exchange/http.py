@@ -216,7 +216,9 @@ def problem_response(request: Request, error: ExchangeError) -> JSONResponse:
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return OpenAPI responses for problem documents of these statuses."""
     schema = {"$ref": "#/components/schemas/Problem"}  # app.py puts it there
-    return {s: {"description": TITLES[s], "content": {PROBLEM: {"schema": schema}}} for s in statuses}
+    return {
+        s: {"description": TITLES[s], "content": {PROBLEM: {"schema": schema}}} for s in statuses
+    }
 
 
 def language(accept: str | None) -> str:

@@ -129,9 +129,9 @@ def _look_into(path: Path) -> None:
 def _audit(auditor: Session, folder: Path) -> list[Path]:
     leaves = list(auditor.pages("/v1/log/entries"))
     print_table(
-        ("  index", "time", "type", "subject"),
+        ("", "", "", ""),
         [
-            (f"  {x['index']}", x["time"], x["type"].removeprefix("exchange."), x["subject"])
+            (x["index"], x["time"][11:19], x["type"].removeprefix("exchange."), x["subject"])
             for x in leaves[-12:]
         ],
     )

@@ -1,6 +1,7 @@
 """What the command prints: tables, problems, and the profile and language that every verb takes."""
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,9 +17,9 @@ from exchange.cli.profile import ProfileProblem, read_profile
 from exchange.cli.session import Refusal, Session
 
 # Lines are never broken, and a pipe gets room for whole ids: they are there to be copied.
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
 PIPE_WIDTH = 240
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 ProfilePath = Annotated[
     Path,
@@ -93,4 +94,4 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*[escape(str(cell)) for cell in row])
-    out.print(table, soft_wrap=False, width=None if out.is_terminal else PIPE_WIDTH)
+    out.print(table, soft_wrap=False)

@@ -7,12 +7,10 @@ import socket
 import sys
 
 import typer
-import uvicorn
 
 from exchange.connection import BoundedProtocol
 from exchange.errors import StartUpError
 from exchange.logs import set_up_logging
-from exchange.parts import open_parts
 from exchange.settings import Settings
 
 
@@ -32,12 +30,16 @@ def check_port(settings: Settings) -> None:
 
 async def initialise(settings: Settings) -> None:
     """Make state, schema, keys and the operator, and check everything, without serving."""
+    from exchange.parts import open_parts  # half a second that other verbs need not wait
+
     parts = await open_parts(settings)
     await parts.close()
 
 
 def serve() -> None:
     """Serve until stopped. Settings come from EXCHANGE_… in the environment."""
+    import uvicorn
+
     settings = Settings()
     set_up_logging(settings.log_level)
     try:

@@ -5,7 +5,6 @@ Transportation Statistics.
 """
 
 import importlib.util
-import importlib.util
 import json
 import zipfile
 from dataclasses import dataclass

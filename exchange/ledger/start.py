@@ -1,5 +1,6 @@
 """Opening a log: make it once, and refuse to sign where the database is behind what was shown."""
 
+import fcntl
 import secrets
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,14 @@ def load_signer(keys_dir: Path, origin: str) -> Signer:
                 "An origin never changes: unset it, or use another EXCHANGE_STATE_DIR."
             )
         return signer
+    with path.with_suffix(".lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of workers that start at once, one makes the key
+        if path.exists():
+            return load_signer(keys_dir, origin)
+        return _make_signer(path, origin)
+
+
+def _make_signer(path: Path, origin: str) -> Signer:
     name = origin or f"exchange.invalid/log/{secrets.token_hex(8)}"
     signer = Signer.generate(name)
     write_durably(path, (signer.secret + "\n").encode())

@@ -210,7 +210,9 @@ async def test_iss_sub_and_client_id_must_agree(world):
     assert (await world.post(client_id=world.client_id)).status_code == 200
 
 
-@pytest.mark.parametrize("sub", ["' OR 1=1 --", "cli_", "cli_\x00", "\ud800", "org_" + "0" * 26, "x" * 5000])
+@pytest.mark.parametrize(
+    "sub", ["' OR 1=1 --", "cli_", "cli_\x00", "\ud800", "org_" + "0" * 26, "x" * 5000]
+)
 async def test_sub_that_is_no_client_id(world, sub):
     refused(await world.post(world.assertion(iss=sub, sub=sub)))
 

@@ -16,41 +16,26 @@ from exchange.ledger.ledger import ENTRIES
 from exchange.ledger.write import (
     Committed,
     Exhausted,
-    Insert,
     LeafIndex,
     Met,
     Spend,
     Stale,
-    Update,
     Write,
 )
 from exchange.participants.store import CLIENTS, ORGANISATIONS
 from exchange.policy.activate import STATE
 from tests.support.judge import judge_log
-from tests.support.ledgers import entries, once, some_event
-
-
-def organisation(org_id, **more):
-    row = {"id": org_id, "name_en": "A", "name_zh": "甲", "roles": ["sme"], "status": "active"}
-    return Insert(ORGANISATIONS, row | {"attributes": {}, "rev": 1, "created_ms": 0} | more)
-
-
-def client(client_id, org_id):
-    row = {"id": client_id, "org_id": org_id, "name": "a", "jwks": {}, "status": "active"}
-    return Insert(CLIENTS, row | {"rev": 1, "created_ms": 0})
-
-
-def rename(org_id, rev, name="B"):
-    return Update(ORGANISATIONS, org_id, rev, {"name_en": name})
-
-
-async def outcomes(ledger, writes):
-    """Commit all at once; what each came to, errors too."""
-    return await asyncio.gather(*(ledger.commit(w) for w in writes), return_exceptions=True)
-
-
-def kinds(results):
-    return [type(result).__name__ for result in results]
+from tests.support.ledgers import (
+    client,
+    entries,
+    kinds,
+    once,
+    one_batch,
+    organisation,
+    outcomes,
+    rename,
+    some_event,
+)
 
 
 async def test_an_entry_gets_the_next_index_and_a_receipt(database, ledger):
@@ -275,7 +260,7 @@ async def test_a_bad_row_fails_alone(database, ledger):
         )
         for n in range(16)
     ]
-    done = await outcomes(ledger, writes)
+    done = await one_batch(database, ledger, writes)
     assert {n for n, r in enumerate(done) if isinstance(r, Unavailable)} == set(unfit)
     assert kinds(done).count("Committed") == 12
     assert database.sql("SELECT value FROM counters") == [(12,)]

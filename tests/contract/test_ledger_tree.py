@@ -50,7 +50,7 @@ async def test_across_the_third_level(database, ledger):
     """65,536 is where the first tile of level 1 is full; reach it, cross it, go on."""
     for until in (1000, 20_000, 40_001, 60_000, BIG - 300):
         await ledger.commit(entries(ledger, until - await ledger.size()))
-    before = ledger.log, await ledger.size()
+    start = await ledger.size()
     leaves = [merkle.leaf_hash(entry) for entry in judge_log(database.sql).entries]
     # From there on by several ways, each undone, so that each crosses the boundary differently.
     for steps in ([300], [299, 1], [299, 2], [301], [257, 44, 5], [1] * 3 + [600]):
@@ -59,8 +59,8 @@ async def test_across_the_third_level(database, ledger):
                 write = Write([some_event(ledger, n=n) for n in range(step)])
                 commit(connection, ledger.log, [write], now_ms())
             tree = StoredTree(connection, ledger.log_id)
-            grown = leaves + _new_leaves(connection, ledger.log_id, before[1])
-            assert len(grown) == before[1] + sum(steps)
+            grown = leaves + _new_leaves(connection, ledger.log_id, start)
+            assert len(grown) == start + sum(steps)
             assert tree.root(len(grown)) == merkle.root_of(grown)
             tree.check(len(grown))
             packed = connection.execute(
@@ -82,9 +82,7 @@ async def test_across_the_third_level(database, ledger):
             assert tree.inclusion(index, judged.size) == naive_tree.inclusion(index, leaves)
         for old in (1, BIG - 1, BIG, BIG + 1):
             proof = tree.consistency(old, judged.size)
-            merkle.verify_consistency(
-                old, judged.size, judged.roots[old], judged.root, proof
-            )
+            merkle.verify_consistency(old, judged.size, judged.roots[old], judged.root, proof)
 
 
 def _new_leaves(connection, log_id, start):

@@ -1,5 +1,6 @@
 """Databases, ledgers and whole exchanges in the test's own process, each test with its own."""
 
+import asyncio
 import contextlib
 import functools
 import itertools
@@ -15,8 +16,9 @@ from exchange.db import Database
 from exchange.formats.note import Signer
 from exchange.ledger.keep import Keeper
 from exchange.ledger.ledger import Ledger
-from exchange.ledger.write import Event, Once, Write
+from exchange.ledger.write import Event, Insert, Once, Update, Write
 from exchange.migrate import migrate
+from exchange.participants.store import CLIENTS, ORGANISATIONS
 from exchange.parts import Parts, open_parts
 from exchange.settings import Settings
 from tests.support.infra import postgres_server
@@ -32,6 +34,7 @@ class OwnDatabase:
         self.kind, self.state = kind, state
         self.name = f"t{os.getpid()}_{next(_numbers)}"
         self.made: list[str] = []
+        self.port = 0  # of a proxy before PostgreSQL
         if kind == "postgres":
             template()
             self._create(self.name, TEMPLATE)
@@ -39,7 +42,10 @@ class OwnDatabase:
     @property
     def url(self) -> str:
         """EXCHANGE_DATABASE_URL; empty for SQLite, which stands in the state folder."""
-        return "" if self.kind == "sqlite" else _server().url(self.name)
+        if self.kind == "sqlite":
+            return ""
+        url = _server().url(self.name)
+        return url.replace(f":{_server().port}/", f":{self.port}/") if self.port else url
 
     @property
     def file(self) -> Path:
@@ -61,9 +67,23 @@ class OwnDatabase:
         if self.kind == "sqlite":
             with contextlib.closing(sqlite3.connect(self.file)) as connection, connection:
                 return connection.execute(statement, values).fetchall()
-        with psycopg.connect(plain(self.url), autocommit=True) as connection:
+        with psycopg.connect(plain(_server().url(self.name)), autocommit=True) as connection:
             cursor = connection.execute(statement.replace("?", "%s"), values)
             return cursor.fetchall() if cursor.description else []
+
+    @contextlib.contextmanager
+    def log_held(self) -> Iterator[None]:
+        """Hold the log's lock: the writer waits, and whatever comes meanwhile is one batch."""
+        if self.kind == "sqlite":
+            with contextlib.closing(sqlite3.connect(self.file, isolation_level=None)) as holder:
+                holder.execute("BEGIN IMMEDIATE")
+                yield
+                holder.rollback()
+        else:
+            with psycopg.connect(plain(_server().url(self.name))) as holder:
+                holder.execute("SELECT * FROM log_state FOR UPDATE")
+                yield
+                holder.rollback()
 
     def save(self) -> Callable[[], None]:
         """Copy the database as it is now; call what is returned to bring the copy back.
@@ -173,3 +193,37 @@ def entries(ledger: Ledger, count: int = 1, **options) -> Write:
 
 def once(key: str, outcome: dict | None = None, *, expires_ms: int = 2**53 - 1) -> Once:
     return Once(key, expires_ms, outcome)
+
+
+def organisation(org_id: str, **more) -> Insert:
+    row = {"id": org_id, "name_en": "A", "name_zh": "甲", "roles": ["sme"], "status": "active"}
+    return Insert(ORGANISATIONS, row | {"attributes": {}, "rev": 1, "created_ms": 0} | more)
+
+
+def client(client_id: str, org_id: str) -> Insert:
+    row = {"id": client_id, "org_id": org_id, "name": "a", "jwks": {}, "status": "active"}
+    return Insert(CLIENTS, row | {"rev": 1, "created_ms": 0})
+
+
+def rename(org_id: str, rev: int, name="B") -> Update:
+    return Update(ORGANISATIONS, org_id, rev, {"name_en": name})
+
+
+async def outcomes(ledger: Ledger, writes) -> list:
+    """Commit all at once; what each came to, errors too."""
+    return await asyncio.gather(*(ledger.commit(w) for w in writes), return_exceptions=True)
+
+
+async def one_batch(database: OwnDatabase, ledger: Ledger, writes) -> list:
+    """Commit an empty write, then all the others in one transaction; what these came to."""
+    with database.log_held():
+        plug = asyncio.create_task(ledger.commit(Write()))
+        await asyncio.sleep(0.1)  # it has reached the lock
+        tasks = [asyncio.create_task(ledger.commit(write)) for write in writes]
+        await asyncio.sleep(0.1)
+    await plug
+    return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def kinds(results) -> list[str]:
+    return [type(result).__name__ for result in results]

@@ -27,14 +27,14 @@ def connect(port: int, timeout: float = 15) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=timeout)
 
 
-def talk(port: int, data: bytes, timeout: float = 15) -> Raw:
+def talk(port: int, data: bytes, *, has_body: bool = True) -> Raw:
     """Send these bytes and read one response."""
-    with connect(port, timeout) as connection:
+    with connect(port) as connection:
         connection.sendall(data)
-        return read_response(connection)
+        return read_response(connection, has_body=has_body)
 
 
-def read_response(connection: socket.socket) -> Raw:
+def read_response(connection: socket.socket, *, has_body: bool = True) -> Raw:
     """Read one response with a Content-Length, or until the other side closes."""
     data = b""
     while b"\r\n\r\n" not in data:
@@ -47,7 +47,7 @@ def read_response(connection: socket.socket) -> Raw:
     pairs = [line.partition(":") for line in lines[1:]]
     headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
     wanted = int(headers.get("content-length", "0"))
-    while len(body) < wanted:
+    while has_body and len(body) < wanted:
         piece = connection.recv(65536)
         if not piece:
             break

@@ -1,0 +1,89 @@
+"""The README tells the truth: its snippets are run, in order, against a running exchange."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.server import ROOT, ExchangeServer
+
+
+def snippets() -> dict[str, str]:
+    text = (ROOT / "README.md").read_text("utf-8")
+    return dict(re.findall(r"<!-- snippet: (\w+) -->\n```sh\n(.*?)```", text, re.DOTALL))
+
+
+@pytest.fixture(scope="module")
+def newcomer(tmp_path_factory):
+    """A folder that looks as after `make run`: `.venv/bin/exchange`, `state/`."""
+    folder = tmp_path_factory.mktemp("newcomer")
+    command = folder / ".venv" / "bin" / "exchange"
+    command.parent.mkdir(parents=True)
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m exchange.cli.main "$@"\n')
+    command.chmod(0o755)
+    with ExchangeServer(folder / "state") as server:
+        yield folder, server
+
+
+def run(script: str, folder: Path, server: ExchangeServer) -> str:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("EXCHANGE_")}
+    environment |= {"EXCHANGE_URL": server.url, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    return said
+
+
+def test_there_are_snippets():
+    assert set(snippets()) == {"cli", "curl"}
+
+
+def test_the_command_line_snippet(newcomer):
+    said = run(snippets()["cli"], *newcomer)
+    assert "version 1 published" in said
+    assert "is not allowed for this offering" in said
+    assert "choose_purpose" in said
+    assert "请" in said  # the same refusal, in Chinese
+    assert "granted until" in said
+    assert "grant.activated.v1" in said
+    assert "1 of 1 receipts verified" in said
+    assert '"status": "revoked"' in said
+    assert "403 grant_revoked" in said or "400 access_denied" in said
+    downloaded = newcomer[0] / "mine" / "downloads" / "flour.csv"
+    assert downloaded.read_text() == "day,kilograms\n2026-01-01,1200\n2026-01-02,1340\n"
+
+
+def test_the_curl_snippet(newcomer):
+    said = run(snippets()["curl"], *newcomer)
+    assert '"status":"ok"' in said
+    assert '"token_endpoint"' in said
+    assert '"token_type":"Bearer"' in said.replace(" ", "")
+    assert "purpose_not_allowed" in said
+    assert "2026-01-02,1340" in said  # whole
+    assert said.count("day,kilograms") == 2  # whole, and as a range
+    assert "1 of 1 receipts verified" in said
+
+
+def test_every_relative_link_leads_somewhere():
+    for page in ("README.md", "CONTRIBUTING.md"):
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / page).read_text("utf-8")):
+            assert (ROOT / target).exists(), target
+
+
+def test_every_make_target_that_pages_name_exists():
+    makefile = (ROOT / "Makefile").read_text()
+    for page in ("README.md", "CONTRIBUTING.md"):
+        for target in re.findall(
+            r"(?:^|^ {4}|`)make ([a-z]+)", (ROOT / page).read_text("utf-8"), re.MULTILINE
+        ):
+            assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
