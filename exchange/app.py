@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from connectors.gateway import api as gateway_api
@@ -132,6 +133,9 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
         ),
     ):
         app.include_router(router)
+    for route in app.routes:
+        if isinstance(route, APIRoute) and not route.summary:
+            route.summary = route.description.partition("\n")[0].rstrip(".")
 
 
 def _add_error_handlers(app: FastAPI) -> None:

@@ -8,7 +8,6 @@ import sys
 
 import typer
 
-from exchange.connection import BoundedProtocol
 from exchange.errors import StartUpError
 from exchange.logs import set_up_logging
 from exchange.settings import Settings
@@ -39,6 +38,8 @@ async def initialise(settings: Settings) -> None:
 def serve() -> None:
     """Serve until stopped. Settings come from EXCHANGE_… in the environment."""
     import uvicorn
+
+    from exchange.connection import BoundedProtocol
 
     settings = Settings()
     set_up_logging(settings.log_level)

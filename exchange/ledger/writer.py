@@ -45,6 +45,7 @@ class Writer:
     def __init__(self, db: Database, log: Log, keeper: Keeper, on_release: OnRelease) -> None:
         self.log = log
         self._db, self._keeper, self._on_release = db, keeper, on_release
+        self._gathered: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}
         self._queue: deque[_Waiting] = deque()
         self._wake = threading.Condition()
         self._done: deque[tuple[Batch, list[_Waiting]]] = deque()
@@ -64,13 +65,23 @@ class Writer:
         """Commit one write; raises Stale, Exhausted or Unavailable."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Committed | Met] = loop.create_future()
-        with self._wake:
-            if self._closing or self._broken or len(self._queue) > MAX_WAITING:
-                raise Unavailable("log_unavailable", "The audit log takes no entries now.")
-            self._queue.append(_Waiting(write, future, loop))
-            self._wake.notify()
+        gathered = self._gathered.setdefault(loop, [])
+        if not gathered:
+            loop.call_soon(self._hand_in, loop)
+        gathered.append(_Waiting(write, future, loop))
         # A caller that goes away must not take back a write that is already on its way.
         return await asyncio.shield(future)
+
+    def _hand_in(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Queue what one turn of the event loop brought forth: it makes one batch, not many."""
+        waiting = self._gathered.pop(loop)
+        with self._wake:
+            if not (self._closing or self._broken or len(self._queue) > MAX_WAITING):
+                self._queue.extend(waiting)
+                self._wake.notify()
+                return
+        error = Unavailable("log_unavailable", "The audit log takes no entries now.")
+        _set_results([(item, error) for item in waiting])
 
     @property
     def healthy(self) -> bool:

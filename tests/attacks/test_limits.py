@@ -52,9 +52,7 @@ def world(request, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 def call(world: World, role: str, method: str, path: str, **options) -> httpx.Response:
     headers = world.role(role) | options.pop("headers", {})
-    return httpx.request(
-        method, world.server.url + path, headers=headers, timeout=20, **options
-    )
+    return httpx.request(method, world.server.url + path, headers=headers, timeout=20, **options)
 
 
 def post_raw(world: World, role: str, path: str, body: bytes, method="POST") -> httpx.Response:
@@ -248,9 +246,7 @@ def test_a_slow_body_is_answered_in_time(world: World):
 
 def test_a_slow_upload_may_take_long_while_it_moves_and_ends_when_it_stops(world: World):
     token = world.role("platform")["Authorization"]
-    request = head(
-        "PUT", "/v1/files/slow.bin", f"Authorization: {token}", "Content-Length: 6"
-    )
+    request = head("PUT", "/v1/files/slow.bin", f"Authorization: {token}", "Content-Length: 6")
     with connect(world.server.port) as connection:
         connection.sendall(request)
         for byte in b"abcdef":
@@ -399,9 +395,7 @@ def test_the_well_formed_twin_of_the_broken_bodies_is_taken(world: World):
 def test_a_body_of_another_type_is_refused(world: World, kind: str):
     body = ASKED.replace("OFFERING", world.offering["id"]).encode()
     headers = {"Content-Type": kind} if kind else {}
-    refused = call(
-        world, "sme", "POST", "/v1/access-requests", content=body, headers=headers
-    )
+    refused = call(world, "sme", "POST", "/v1/access-requests", content=body, headers=headers)
     document = assert_problem(refused, 415, "media_type")
     assert "application/json" in document["hint"]
 
@@ -465,7 +459,9 @@ def test_no_stored_string_takes_control_characters(world: World, name: str):
     alive(world)
 
 
-@pytest.mark.parametrize("name", ["%00", "a%00.bin", "%2e%2e", "..", "a%2fb", ".hidden", "%ff", "é"])
+@pytest.mark.parametrize(
+    "name", ["%00", "a%00.bin", "%2e%2e", "..", "a%2fb", ".hidden", "%ff", "é"]
+)
 def test_no_file_takes_a_nasty_name(world: World, name: str):
     refused = call(world, "platform", "PUT", f"/v1/files/{name}", content=b"x")
     assert refused.status_code in (404, 405, 422)

@@ -66,9 +66,7 @@ Good = Callable[[World, Send], httpx.Response]
 
 def _token(world: World, send: Send) -> httpx.Response:
     profile = world.sme.profile
-    assertion = make_client_assertion(
-        profile.key, profile.client_id, world.server.url, time.time()
-    )
+    assertion = make_client_assertion(profile.key, profile.client_id, world.server.url, time.time())
     form = {
         "grant_type": "client_credentials",
         "client_assertion_type": ASSERTION,
@@ -233,9 +231,7 @@ def cases(operation: Any, ids: dict[str, list[str]]) -> st.SearchStrategy[Any]:
 
 
 @pytest.mark.parametrize("label", GOOD)
-def test_malformed_input_as_each_role(
-    label: str, world: World, operations: dict[str, Any]
-) -> None:
+def test_malformed_input_as_each_role(label: str, world: World, operations: dict[str, Any]) -> None:
     operation, session = operations[label], requests.Session()
 
     @settings(

@@ -30,7 +30,11 @@ def newcomer(tmp_path_factory):
 
 def run(script: str, folder: Path, server: ExchangeServer) -> str:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("EXCHANGE_")}
-    environment |= {"EXCHANGE_URL": server.url, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
+    environment |= {
+        "EXCHANGE_URL": server.url,
+        "PYTHONPATH": str(ROOT),
+        "PYTHONIOENCODING": "utf-8",
+    }
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=folder,
