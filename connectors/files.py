@@ -173,14 +173,11 @@ class FileSource:
         return file, mark
 
     def _file(self, parts: tuple[str, ...], name: str) -> FileIO:
-        """Open a file by its path, or by its name below a folder's; raises OSError."""
+        """Open the file at a path, or below the folder there; raises OSError."""
         node = open_path(self._root, parts)
         if is_folder(node):
             os.close(node)
             node = open_path(self._root, (*parts, *segments(name)))
-        elif name != parts[-1]:
-            os.close(node)
-            raise FileNotFoundError(name)
         try:
             return FileIO(node)
         except OSError:  # a folder where a file was

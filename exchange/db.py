@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from pydantic_core import from_json, to_json
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
@@ -42,6 +43,8 @@ class Database:
                 self.url,
                 pool_size=1 if writer else READERS + 1,
                 hide_parameters=True,
+                json_serializer=_to_json,
+                json_deserializer=from_json,
                 connect_args={"check_same_thread": False, "timeout": 10},
             )
             event.listen(engine, "connect", _sqlite_setup(writer=writer))
@@ -49,17 +52,24 @@ class Database:
             return engine
         options = (
             "-c timezone=UTC -c lock_timeout=5s -c statement_timeout=15s "
-            "-c idle_in_transaction_session_timeout=10s"
+            "-c idle_in_transaction_session_timeout=10s "
+            # What was committed while a commit waited for the log's lock must be seen by it.
+            "-c default_transaction_isolation=read\\ committed"
         )
         options += " -c synchronous_commit=on" if writer else " -c default_transaction_read_only=on"
-        return create_engine(
+        engine = create_engine(
             self.url,
             pool_size=2 if writer else READERS,
             max_overflow=0,
             pool_pre_ping=not writer,
             hide_parameters=True,
+            json_serializer=_to_json,
+            json_deserializer=from_json,
             connect_args={"options": options, "connect_timeout": 5},
         )
+        # One statement of many rows instead of many executions of one row: a round less each.
+        engine.dialect.use_insertmanyvalues_wo_returning = True
+        return engine
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         """Run `query` on a read-only connection, off the event loop."""
@@ -114,6 +124,11 @@ class Database:
         self._pool.shutdown(wait=True, cancel_futures=True)
         self.readers.dispose()
         self.writer.dispose()
+
+
+def _to_json(value: Any) -> str:
+    """Write a JSON column; a tenth of the time that `json.dumps` takes."""
+    return to_json(value).decode()
 
 
 def _sqlite_setup(*, writer: bool) -> Callable[[Any, Any], None]:

@@ -44,7 +44,7 @@ _HEADERS = {
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"description": "The whole object", "content": _BINARY, "headers": _HEADERS},
     304: {"description": "If-None-Match names this version"},
-    **documented(400, 401, 403, 404, 409, 412, 503),
+    **documented(400, 401, 403, 404, 409, 412, 422, 503),
 }
 _GET_RESPONSES: dict[int | str, dict[str, Any]] = {
     206: {"description": "The range that was asked for", "content": _BINARY, "headers": _HEADERS},
@@ -74,7 +74,7 @@ def router(
     @routes.get(
         "/grants/{grant_id}",
         operation_id="list_granted_objects",
-        responses=documented(401, 403, 404, 503),
+        responses=documented(401, 403, 404, 422, 503),
     )
     async def list_objects(request: Request, response: Response, grant_id: GrantId) -> ListedGrant:
         """List what may be fetched under a grant."""

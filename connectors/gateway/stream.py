@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -95,6 +96,7 @@ class ObjectStream(Response):
 
 
 async def _until_gone(receive: Receive) -> None:
-    """Return when the reader has gone; a request's body, if any, is read and dropped."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    """Return when the reader has gone, or sends what may not be; a body is read and dropped."""
+    with suppress(Exception):  # of the layers around: a body beyond their limit, a lost connection
+        while (await receive())["type"] != "http.disconnect":
+            pass

@@ -22,7 +22,7 @@ class RequestRow(SQLModel, table=True):
         Index("ix_access_requests_consumer", "log_id", "consumer_id", "id"),
         Index("ix_access_requests_provider", "log_id", "provider_id", "id"),
     )
-    log_id: str = Field(primary_key=True, foreign_key="log_state.log_id")
+    log_id: str = Field(primary_key=True)
     id: str = Field(primary_key=True)
     consumer_id: str = Field(foreign_key="organisations.id")
     provider_id: str = Field(foreign_key="organisations.id")

@@ -32,6 +32,7 @@ from exchange.formats.merkle import Extension, leaf_hash
 from exchange.formats.note import Signer
 from exchange.formats.receipt import Receipt
 from exchange.ledger.admit import Seen, admit, names
+from exchange.ledger.bulk import insert_rows
 from exchange.ledger.tables import Counter, Entry, LogState, OnceKey, StoredCheckpoint, Tile
 from exchange.ledger.tree import full_tiles
 from exchange.ledger.write import Committed, Exhausted, LeafIndex, Met, Once, Stale, Write
@@ -52,9 +53,10 @@ LOCK_LOG = (
     .with_for_update()
 )
 GROW_LOG = update(LOG).where(LOG.c.log_id == bindparam("log"))
-ADD_ENTRIES, ADD_TILES, ADD_CHECKPOINT = insert(ENTRIES), insert(TILES), insert(CHECKPOINTS)
-ONCE_MET = select(ONCE.c.key, ONCE.c.outcome).where(
-    ONCE.c.key.in_(bindparam("keys", expanding=True)), ONCE.c.expires_ms > bindparam("now")
+ADD_CHECKPOINT = insert(CHECKPOINTS)
+# By key alone: asked for the time too, a planner without statistics may walk that index instead.
+ONCE_MET = select(ONCE.c.key, ONCE.c.outcome, ONCE.c.expires_ms).where(
+    ONCE.c.key.in_(bindparam("keys", expanding=True))
 )
 
 
@@ -102,8 +104,9 @@ def commit(connection: Connection, log: Log, writes: Sequence[Write], now_ms: in
     if not events:
         results = [Committed(size, ()) if r is None else r for r in refusals]
         return Batch(results, None, size)
-    connection.execute(
-        ADD_ENTRIES,
+    insert_rows(
+        connection,
+        ENTRIES,
         [
             {
                 "log_id": log.log_id,
@@ -126,7 +129,7 @@ def commit(connection: Connection, log: Log, writes: Sequence[Write], now_ms: in
     growth = Extension(size, old_range, hashes)
     tiles = full_tiles(connection, log.log_id, size, growth.new_size, hashes)
     if tiles:
-        connection.execute(ADD_TILES, tiles)
+        insert_rows(connection, TILES, tiles)
     checkpoint = Checkpoint(log.origin, growth.new_size, growth.root)
     note = log.signer.sign(checkpoint.encode())
     connection.execute(
@@ -175,8 +178,8 @@ def _look_up(connection: Connection, log_id: str, writes: Sequence[Write], now_m
         )
         seen.counters.update(tuple(row) for row in connection.execute(query))
     if once:
-        rows = connection.execute(ONCE_MET, {"keys": list(once), "now": now_ms})
-        seen.once.update(tuple(row) for row in rows)
+        rows = connection.execute(ONCE_MET, {"keys": list(once)})
+        seen.once.update((key, outcome) for key, outcome, expires in rows if expires > now_ms)
     return seen
 
 
@@ -198,12 +201,7 @@ def _insert_rows(connection: Connection, writes: Sequence[Write], starts: Sequen
                     values[name] = start + value.event
             rows.setdefault(item.table, []).append(values)
     for table in _parents_first(rows):
-        connection.execute(_insert(table), rows[table])
-
-
-@cache
-def _insert(table: Table) -> Any:
-    return insert(table)
+        insert_rows(connection, table, rows[table])
 
 
 def _parents_first(tables: Iterable[Table]) -> list[Table]:

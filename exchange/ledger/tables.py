@@ -28,7 +28,7 @@ class Entry(SQLModel, table=True):
     """One leaf: the canonical bytes that were hashed, and what look-ups need beside them."""
 
     __tablename__: ClassVar[str] = "entries"
-    log_id: str = Field(primary_key=True, foreign_key="log_state.log_id")
+    log_id: str = Field(primary_key=True)
     leaf_index: int = Field(sa_column=big(primary_key=True, autoincrement=False))
     event_id: str = Field(unique=True)
     type: str
@@ -44,7 +44,7 @@ class StoredCheckpoint(SQLModel, table=True):
     """Each released checkpoint; the key forbids two roots of one size."""
 
     __tablename__: ClassVar[str] = "checkpoints"
-    log_id: str = Field(primary_key=True, foreign_key="log_state.log_id")
+    log_id: str = Field(primary_key=True)
     size: int = Field(sa_column=big(primary_key=True, autoincrement=False))
     root: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     note: str
@@ -54,7 +54,7 @@ class Tile(SQLModel, table=True):
     """A full tile: 256 hashes of 32 bytes, and the root over them (one hash a level up)."""
 
     __tablename__: ClassVar[str] = "tiles"
-    log_id: str = Field(primary_key=True, foreign_key="log_state.log_id")
+    log_id: str = Field(primary_key=True)
     level: int = Field(primary_key=True)
     tile_index: int = Field(sa_column=big(primary_key=True, autoincrement=False))
     hashes: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
@@ -77,6 +77,6 @@ class Counter(SQLModel, table=True):
     """What is spent: uses, sessions, anything with a ceiling."""
 
     __tablename__: ClassVar[str] = "counters"
-    log_id: str = Field(primary_key=True, foreign_key="log_state.log_id")
+    log_id: str = Field(primary_key=True)
     key: str = Field(primary_key=True)
     value: int = Field(sa_column=big())

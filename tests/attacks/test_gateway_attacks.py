@@ -13,6 +13,7 @@ import httpx
 import pytest
 from joserfc import jwk, jwt
 
+from connectors.gateway.answers import object_headers
 from tests.unit.connectors.served import ask, connect, exchange, read_on, run, serving
 from tests.unit.connectors.world import (
     AUDIENCE,
@@ -242,6 +243,21 @@ async def test_grant_that_ends_between_look_up_and_record(
     nothing_left(world, answer)
 
 
+async def test_grant_that_is_revoked_while_the_file_is_opened(
+    world: World, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = world.files.open
+
+    async def slow(*asked):
+        world.door.change(status="revoked")
+        return await real(*asked)
+
+    monkeypatch.setattr(world.files, "open", slow)
+    answer = await http.get(url(NAME), headers=world.bearer())
+    assert (answer.status_code, code(answer)) == (403, "grant_revoked")
+    nothing_left(world, answer)
+
+
 async def test_exchange_that_dies_between_look_up_and_record(
     world: World, http: httpx.AsyncClient
 ) -> None:
@@ -387,12 +403,9 @@ async def test_published_file_that_was_altered(
 
 
 async def test_header_injection_by_an_objects_name(world: World, http: httpx.AsyncClient) -> None:
-    (world.folder / NAME).rename(world.root / PROVIDER / "plain")
     for name in ['x";filename=evil.exe', "x\r\nSet-Cookie: a=b", "x\u0000", "\u202egpj.exe", '\\"']:
-        item = replace(named(world, next(iter(world.door.grants[GRANT].objects)).name), name=name)
+        item = replace(world.door.grants[GRANT].objects[0], name=name)
         world.door.change(objects=(item,))
-        from connectors.gateway.answers import object_headers
-
         disposition = object_headers(item, None)["Content-Disposition"]
         assert disposition.isascii()
         assert disposition.isprintable()

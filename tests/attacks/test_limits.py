@@ -14,9 +14,7 @@ import pytest
 
 from exchange.cli.profile import jwks_of, new_profile
 from tests.support.actors import TERMS
-from tests.support.infra import postgres_server
-from tests.support.server import ExchangeServer
-from tests.support.story import World, assert_problem, make_world
+from tests.support.story import DATABASES, World, assert_problem, exchange_on, make_world
 from tests.support.wire import connect, head, read_response, talk
 
 BODY, HEAD, UPLOAD, SECONDS, PAGE = 16384, 4096, 65536, 2.0, 3
@@ -29,25 +27,12 @@ LIMITS = {
 }
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param("sqlite", marks=pytest.mark.sqlite),
-        pytest.param("postgres", marks=pytest.mark.postgres),
-    ],
-)
-def world(request, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+@pytest.fixture(scope="module", params=DATABASES)
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
     """The same world on each database: PostgreSQL refuses strings that SQLite takes."""
-    options: dict[str, object] = dict(LIMITS)
-    if request.param == "postgres":
-        server = postgres_server()
-        name = f"limits_{time.monotonic_ns()}"
-        options["database_url"] = server.create_database(name)
-    state = tmp_path_factory.mktemp("limits") / "state"
-    with ExchangeServer(state, **options) as exchange:
-        yield make_world(exchange)
-    if request.param == "postgres":
-        server.drop_database(name)
+    folder = tmp_path_factory.mktemp("limits")
+    with exchange_on(request.param, folder, **LIMITS) as server:
+        yield make_world(server)
 
 
 def call(world: World, role: str, method: str, path: str, **options) -> httpx.Response:

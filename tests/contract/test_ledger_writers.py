@@ -102,12 +102,13 @@ async def test_what_one_writer_changed_makes_the_other_stale(postgres, pair):
 def test_two_workers_open_a_new_log_at_once(postgres):
     signer, opened, barrier = Signer.generate("log.example/test"), [], threading.Barrier(4)
 
-    def open_one():
-        db, keeper = postgres.connect(), Keeper(postgres.state / "checkpoints")
-        barrier.wait()
+    def open_one(db):
+        keeper = Keeper(postgres.state / "checkpoints")
+        barrier.wait(10)
         opened.append((Ledger(db, keeper, signer), db))
 
-    threads = [threading.Thread(target=open_one) for _ in range(4)]
+    databases = [postgres.connect() for _ in range(4)]
+    threads = [threading.Thread(target=open_one, args=[db]) for db in databases]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -1,12 +1,40 @@
 """A whole small world at a running exchange: every role, and one thing of each kind to point at."""
 
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
+import pytest
 
 from exchange.cli.session import Refusal, Session
 from tests.support.actors import SME_ATTRIBUTES, TERMS, ask, join, operator, publish
+from tests.support.infra import postgres_server
 from tests.support.server import ExchangeServer
+
+DATABASES = [
+    pytest.param("sqlite", marks=pytest.mark.sqlite),
+    pytest.param("postgres", marks=pytest.mark.postgres),
+]
+
+
+@contextmanager
+def exchange_on(database: str, folder: Path, **settings: object) -> Iterator[ExchangeServer]:
+    """A running exchange on one of the DATABASES, with a fresh state below `folder`."""
+    state = folder / "state"
+    if database == "sqlite":
+        with ExchangeServer(state, **settings) as server:
+            yield server
+        return
+    postgres, name = postgres_server(), f"exchange_{secrets.token_hex(6)}"
+    url = postgres.create_database(name)
+    try:
+        with ExchangeServer(state, database_url=url, **settings) as server:
+            yield server
+    finally:
+        postgres.drop_database(name)
 
 
 @dataclass(frozen=True)

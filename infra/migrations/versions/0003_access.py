@@ -39,10 +39,6 @@ def upgrade() -> None:
             ["organisations.id"],
         ),
         sa.ForeignKeyConstraint(
-            ["log_id"],
-            ["log_state.log_id"],
-        ),
-        sa.ForeignKeyConstraint(
             ["provider_id"],
             ["organisations.id"],
         ),

@@ -24,7 +24,8 @@ GOOD = ["a", "2013/january.csv", "航班数据.parquet", "a-b_c.d.e", "x" * 255,
 BAD = [
     "", "/", "/etc/passwd", "a//b", "a/", "..", "../a", "a/../b", ".", "./a", ".hidden", "a/.git/b",
     "a\x00b", "a\nb", "a b", "a\\b", "C:x", "~root", "a%2fb", "x" * 256, "航" * 86, "a/" * 16 + "a",
-    "x/" * 256 + "x", "cafe\u0301", "a\u202eb", "\ud800", "a*", "a:b", "é/..", "．．/a", "a\u2044b",
+    "x/" * 256 + "x", "cafe\u0301", "a\u202eb", "\ud800", "a*", "\u212a", "\u1100\u1161",
+    "a:b", "é/..", "．．/a", "a\u2044b",
 ]  # fmt: skip
 
 
@@ -212,6 +213,26 @@ async def test_a_fresh_file_is_hashed_again_and_a_settled_one_is_not(
     assert reads
 
 
+async def test_a_file_that_changes_while_it_is_hashed_is_neither_described_nor_opened(
+    source: FileSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = put(tmp_path, "a.csv", b"x" * (3 << 20))
+    (item,) = await source.describe(ORG, "a.csv")
+    real = os.preadv
+
+    def meddled(*asked):
+        count = real(*asked)
+        time.sleep(0.01)
+        with file.open("r+b") as handle:  # what was hashed already
+            handle.write(b"y")
+        return count
+
+    monkeypatch.setattr(os, "preadv", meddled)
+    assert await code_of(source.describe(ORG, "a.csv")) == "object_changed"
+    file.write_bytes(b"x" * (3 << 20))
+    assert await code_of(source.open(ORG, {"path": "a.csv"}, item)) == "object_changed"
+
+
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_spans_are_read_exactly(tmp_path: Path, data: st.DataObject) -> None:
@@ -260,7 +281,7 @@ async def test_an_upload_appears_whole_durable_and_described(
 ) -> None:
     steps = []
     fsync, link = os.fsync, os.link
-    monkeypatch.setattr(os, "fsync", lambda fd: steps.append("fsync") or fsync(fd))
+    monkeypatch.setattr(os, "fsync", lambda fd: steps.append(os.fstat(fd).st_ino) or fsync(fd))
     monkeypatch.setattr(os, "link", lambda *a, **k: steps.append("link") or link(*a, **k))
 
     async def slow() -> AsyncIterator[bytes]:
@@ -273,9 +294,9 @@ async def test_an_upload_appears_whole_durable_and_described(
     item = await source.store(ORG, "new/数据.csv", slow(), 6)
     assert item == FileObject("new/数据.csv", 6, hashlib.sha256(b"onetwo").hexdigest(), "text/csv")
     assert everything(tmp_path) == {"new/数据.csv"}
-    at = steps.index("link")
-    assert "fsync" in steps[:at], "content is on disk before it has a name"
-    assert "fsync" in steps[at:], "the name is on disk before the answer"
+    at, file = steps.index("link"), tmp_path / ORG / "new" / "数据.csv"
+    assert file.stat().st_ino in steps[:at], "content is on disk before it has a name"
+    assert file.parent.stat().st_ino in steps[at:], "the name is on disk before the answer"
     (described,) = await source.describe(ORG, "new/数据.csv")
     assert (described.bytes, described.sha256) == (item.bytes, item.sha256)
 

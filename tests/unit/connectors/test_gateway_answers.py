@@ -143,24 +143,53 @@ async def test_head_tells_all_that_get_tells_and_is_no_use(
     assert refused.status_code == 403
 
 
-async def test_the_use_is_recorded_before_anything_is_sent(world: World) -> None:
-    seen = []
-
-    async def receive():
-        await asyncio.sleep(60)
-
-    async def send(message) -> None:
-        seen.append((message["type"], len(world.door.uses)))
-
+async def deliver(world: World, receive, send) -> None:
+    """One GET, with the server's side of ASGI in the test's hands."""
     headers = [(b"authorization", f"Bearer {world.issuer.token()}".encode())]
     scope = {
         "type": "http", "method": "GET", "path": url(), "headers": headers, "query_string": b"",
     }  # fmt: skip
-    world.door.before_record = lambda: seen.append(("record", len(world.door.uses)))
     await world.app(scope, receive, send)
+
+
+async def test_the_use_is_recorded_before_anything_is_sent(world: World) -> None:
+    seen = []
+
+    async def send(message) -> None:
+        seen.append((message["type"], len(world.door.uses)))
+
+    world.door.before_record = lambda: seen.append(("record", len(world.door.uses)))
+    await deliver(world, lambda: asyncio.sleep(60), send)
     assert seen[0] == ("record", 0)
     assert seen[1] == ("http.response.start", 1)
     assert len(seen) > 3
+
+
+async def test_a_reader_that_leaves_before_the_last_piece_is_out_did_not_get_all(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, sent, opened = asyncio.Event(), [], []
+
+    async def receive():
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message) -> None:
+        sent.append(message.get("body"))
+        if sent[-1] == b"":  # the server waits for its buffer here, and the connection breaks
+            gone.set()
+
+    real = world.files.open
+
+    async def watched(*asked):
+        opened.append(await real(*asked))
+        return opened[-1]
+
+    monkeypatch.setattr(world.files, "open", watched)
+    await deliver(world, receive, send)
+    assert b"".join(sent[1:]) == world.content["january.csv"]
+    assert world.door.ends == {"use_0": (768000, False)}
+    assert [each._file.closed for each in opened] == [True]
 
 
 @pytest.mark.parametrize("part", ["look_up", "record"])

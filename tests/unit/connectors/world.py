@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from joserfc import jwk, jwt
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -120,10 +121,10 @@ def url(name: str = "january.csv", grant_id: str = GRANT) -> str:
     return f"/gateway/grants/{grant_id}/files/{name}"
 
 
-async def answer_http(request: Request, error: Exception) -> Response:
+async def answer_framework(request: Request, error: Exception) -> Response:
     """What app.py does with refusals of the framework itself: also problem documents."""
-    status = error.status_code
-    return await answer_problem(request, GatewayProblem("http", status, "No.", title="No"))
+    status = getattr(error, "status_code", 422)
+    return await answer_problem(request, GatewayProblem("framework", status, "No.", title="No"))
 
 
 async def make_world(root: Path, content: Mapping[str, bytes], **changes: Any) -> World:
@@ -155,7 +156,8 @@ async def make_world(root: Path, content: Mapping[str, bytes], **changes: Any) -
     door, issuer = MemoryDoor({GRANT: replace(delivery, **changes)}), Issuer()
     app = FastAPI()
     app.add_exception_handler(GatewayProblem, answer_problem)
-    app.add_exception_handler(HTTPException, answer_http)
+    app.add_exception_handler(HTTPException, answer_framework)
+    app.add_exception_handler(RequestValidationError, answer_framework)
     app.include_router(
         router(
             door,
