@@ -168,6 +168,8 @@ def _verified_claims(
         raise TokenRefused("token_not_yet_valid", "the token is not valid yet")
     if claims.get("sub") != _text(claims, "client_id"):
         raise TokenRefused("token_malformed", "sub is not the client")
+    if "cnf" in claims:  # bound to a key whose proof nobody here checks: not a bearer token
+        raise TokenRefused("token_bound", "the token is bound to a key (RFC 7800)")
     return claims
 
 

@@ -68,7 +68,8 @@ class OwnDatabase:
             with contextlib.closing(sqlite3.connect(self.file)) as connection, connection:
                 return connection.execute(statement, values).fetchall()
         with psycopg.connect(plain(_server().url(self.name)), autocommit=True) as connection:
-            cursor = connection.execute(statement.replace("?", "%s"), values)
+            statement = statement.replace("%", "%%").replace("?", "%s")
+            cursor = connection.execute(statement, values)
             return cursor.fetchall() if cursor.description else []
 
     @contextlib.contextmanager

@@ -128,3 +128,21 @@ def assert_problem(response: httpx.Response, status: int | None = None, code: st
     if code:
         assert document["type"] == f"urn:exchange:problem:{code}", document
     return document
+
+
+def call(world: World, role: str, method: str, path: str, **options) -> httpx.Response:
+    """One request as a role, whatever its answer."""
+    headers = world.role(role) | options.pop("headers", {})
+    return httpx.request(method, world.server.url + path, headers=headers, timeout=20, **options)
+
+
+def post_raw(world: World, role: str, path: str, body: bytes, method="POST") -> httpx.Response:
+    """One request with these bytes as JSON."""
+    headers = {"Content-Type": "application/json"}
+    return call(world, role, method, path, content=body, headers=headers)
+
+
+def alive(world: World) -> None:
+    """The server still does its work, and no request ended in its general failure."""
+    assert httpx.get(world.server.url + "/readyz", timeout=20).status_code == 200
+    assert "unexpected_error" not in world.server.log()

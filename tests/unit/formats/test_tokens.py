@@ -150,6 +150,13 @@ def test_issuer_and_audience_are_exact():
             assert refused(token(API | {name: value})) == code
 
 
+def test_a_token_bound_to_a_key_is_no_bearer_token():
+    bound = {"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}}
+    assert refused(token(API | bound)) == "token_bound"
+    of_grant = token(GRANT | bound)
+    assert refused(of_grant, verifier=verify_grant_token, audience=GATEWAY) == "token_bound"
+
+
 def test_the_header():
     for name in ("typ", "alg", "kid"):
         for value in ("JWT", "at+JWT", "none", "ES384", "", None, ["at+jwt"], {}):

@@ -1,0 +1,166 @@
+"""A platform, an SME and an auditor at an exchange in this process, through the verbs alone."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+
+from exchange.access.model import Answer, Ask
+from exchange.access.request_access import request_access
+from exchange.access.revoke_grant import revoke_grant
+from exchange.catalog.model import Offering, Terms
+from exchange.catalog.publish_offering import (
+    draft_offering,
+    publish_offering,
+    revise_offering,
+    withdraw_offering,
+)
+from exchange.formats.tokens import generate_client_key, public_jwks
+from exchange.http import Caller
+from exchange.ledger.write import Update, Write
+from exchange.mounted_gateway import MountedSources
+from exchange.participants.model import scopes_of
+from exchange.participants.register_client import disable_client, register_client
+from exchange.participants.register_organisation import register_organisation, set_attribute
+from exchange.participants.store import CLIENTS, ORGANISATIONS
+from exchange.parts import Parts
+
+JWKS = public_jwks(generate_client_key())
+ATTRIBUTES = {
+    "jurisdiction": ("CN", "verified"),
+    "industry": ("software_it_services", "verified"),
+    "headcount": (42, "verified"),
+    "revenue_cny_10k": (900, "verified"),
+}
+TERMS = Terms(
+    kind="dataset",
+    title_en="Flights",
+    title_zh="航班",
+    description_en="",
+    description_zh="",
+    classification="general",
+    personal_information="none",
+    purposes=("logistics_planning", "scientific_research"),
+    max_days=90,
+    jurisdictions=("CN",),
+    min_evidence="self_declared",
+    approval="automatic",
+    sizes=("micro", "small", "medium"),
+    max_sessions=None,
+    source={"connector": "files", "path": "data.bin"},
+)
+
+
+def operator(parts: Parts) -> Caller:
+    made = json.loads((parts.settings.keys_dir / "operator.json").read_text())
+    return _caller(made["client_id"], made["organisation_id"], "operator")
+
+
+def _caller(client_id: str, org_id: str, role: str) -> Caller:
+    roles = frozenset({role})
+    return Caller(client_id, org_id, roles, scopes_of(roles))
+
+
+@dataclass
+class World:
+    """Who is there, and what they do to each other; each verb is the product's own."""
+
+    parts: Parts
+    operator: Caller
+    platform: Caller = field(init=False)
+    sme: Caller = field(init=False)
+    offering: Offering = field(init=False)
+
+    async def join(self, role: str, attributes=None) -> Caller:
+        parts = self.parts
+        made = await register_organisation(
+            parts.ledger,
+            parts.participants,
+            self.operator,
+            name_en=role,
+            name_zh=role,
+            roles=frozenset({role}),
+            attributes=attributes or {},
+        )
+        client = await self.client(made.id)
+        return _caller(client.id, made.id, role)
+
+    async def client(self, org_id: str):
+        parts = self.parts
+        return await register_client(
+            parts.ledger, parts.participants, self.operator, org_id, name="a", jwks=JWKS
+        )
+
+    async def publish(self, **terms) -> Offering:
+        parts, sources = self.parts, self.sources
+        await sources.store(self.platform.org_id, "data.bin", _content())
+        wanted = replace(TERMS, **terms)
+        draft = await draft_offering(parts.ledger, parts.catalog, self.platform, wanted)
+        return await publish_offering(
+            parts.ledger, parts.catalog, parts.participants, sources, self.platform, draft.id
+        )
+
+    @property
+    def sources(self) -> MountedSources:
+        return MountedSources(self.parts.files, 1 << 20)
+
+    async def ask(self, caller=None, *, key=None, parts=None, **more) -> Answer:
+        wanted = Ask(self.offering.id, "logistics_planning", ("read",), 30)
+        desk = (parts or self.parts).desk
+        return await request_access(desk, caller or self.sme, replace(wanted, **more), key)
+
+    async def revoke(self, grant_id: str, caller=None):
+        parts = self.parts
+        return await revoke_grant(
+            parts.ledger, parts.store, caller or self.platform, grant_id, "other"
+        )
+
+    async def revise(self, **terms) -> Offering:
+        parts = self.parts
+        return await revise_offering(
+            parts.ledger,
+            parts.catalog,
+            self.sources,
+            self.platform,
+            self.offering.id,
+            replace(self.offering.terms, **terms),
+        )
+
+    async def withdraw(self) -> Offering:
+        parts = self.parts
+        return await withdraw_offering(parts.ledger, parts.catalog, self.platform, self.offering.id)
+
+    async def disable(self, client_id: str) -> None:
+        await disable_client(self.parts.ledger, self.parts.participants, self.operator, client_id)
+
+    async def set_attribute(self, org_id: str, name: str, value) -> None:
+        parts = self.parts
+        await set_attribute(
+            parts.ledger, parts.participants, self.operator, org_id, name, value, "verified"
+        )
+
+    async def suspend(self, org_id: str) -> None:
+        """Not yet a verb: the row as it will be changed."""
+        held = await self.parts.participants.organisation(org_id)
+        update = Update(ORGANISATIONS, org_id, held.rev, {"status": "suspended"})
+        await self.parts.ledger.commit(Write(updates=[update]))
+
+    async def touch(self, table, row_id: str) -> None:
+        """Raise a row's rev and change nothing else."""
+        query = table.select().where(table.c.id == row_id)
+        row = await self.parts.db.read(lambda c: c.execute(query).one())
+        assert table in (ORGANISATIONS, CLIENTS) or "status" in row._fields
+        update = Update(table, row_id, row.rev, {"status": row.status})
+        await self.parts.ledger.commit(Write(updates=[update]))
+
+
+async def _content() -> AsyncIterator[bytes]:
+    yield b"0123456789" * 100
+
+
+async def open_world(parts: Parts) -> World:
+    """A platform with a published dataset, and an SME that may have it."""
+    world = World(parts, operator(parts))
+    world.platform = await world.join("platform")
+    world.sme = await world.join("sme", ATTRIBUTES)
+    world.offering = await world.publish()
+    return world
