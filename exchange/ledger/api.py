@@ -4,13 +4,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field
-from sqlalchemy import Connection, select
 
 from exchange.clock import rfc3339
 from exchange.errors import BadInput, NotFound
 from exchange.formats import canonical
 from exchange.formats.errors import FormatError
-from exchange.formats.tiles import encode_bundle, parse_tile_path
+from exchange.formats.tiles import parse_tile_path
 from exchange.http import (
     Body,
     Caller,
@@ -21,8 +20,7 @@ from exchange.http import (
     encode_cursor,
     problems,
 )
-from exchange.ledger.ledger import ENTRIES, LOG, Leaf, Ledger
-from exchange.ledger.tree import StoredTree
+from exchange.ledger.ledger import Leaf, Ledger
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 EventId = Annotated[
@@ -134,28 +132,7 @@ async def _tile(ledger: Ledger, path: str, *, private: bool) -> Response:
     except FormatError as error:
         raise unknown from error
 
-    def read(connection: Connection) -> bytes | None:
-        query = select(LOG.c.size).where(LOG.c.log_id == ledger.log_id)
-        if not tile.is_within(connection.execute(query).scalar_one()):
-            return None
-        if tile.level >= 0:
-            hashes = StoredTree(connection, ledger.log_id).hashes(
-                tile.level, tile.index, tile.width
-            )
-            return b"".join(hashes)
-        first = tile.index * 256
-        entries = (
-            select(ENTRIES.c.entry)
-            .where(
-                ENTRIES.c.log_id == ledger.log_id,
-                ENTRIES.c.leaf_index >= first,
-                ENTRIES.c.leaf_index < first + tile.width,
-            )
-            .order_by(ENTRIES.c.leaf_index)
-        )
-        return encode_bundle(list(connection.execute(entries).scalars()))
-
-    data = await ledger.db.read(read)
+    data = await ledger.tile(tile)
     if data is None:
         raise unknown
     cache = "private, no-store" if private else IMMUTABLE

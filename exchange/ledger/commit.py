@@ -24,15 +24,13 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert as postgres_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from exchange.formats.checkpoint import Checkpoint
 from exchange.formats.merkle import Extension, leaf_hash
 from exchange.formats.note import Signer
 from exchange.formats.receipt import Receipt
 from exchange.ledger.admit import Seen, admit, names
-from exchange.ledger.bulk import insert_rows
+from exchange.ledger.bulk import insert_rows, upsert_rows
 from exchange.ledger.tables import Counter, Entry, LogState, OnceKey, StoredCheckpoint, Tile
 from exchange.ledger.tree import full_tiles
 from exchange.ledger.write import Committed, Exhausted, LeafIndex, Met, Once, Stale, Write
@@ -235,30 +233,21 @@ def _note_once_and_spent(
     for write in writes:
         final.update(dict.fromkeys(write.forgets))
         final.update({once.key: once for once in write.once})
-    dialect = connection.dialect.name
     gone = [key for key, once in final.items() if once is None]
     if gone:
         connection.execute(delete(ONCE).where(ONCE.c.key.in_(gone)))
+    # An expired key of the same name may still stand there.
     kept = [once for once in final.values() if once is not None]
-    if kept:  # an expired key of the same name may still stand there
-        connection.execute(
-            _upsert(ONCE, dialect),
-            [{"key": o.key, "outcome": o.outcome, "expires_ms": o.expires_ms} for o in kept],
-        )
+    upsert_rows(
+        connection,
+        ONCE,
+        [{"key": o.key, "outcome": o.outcome, "expires_ms": o.expires_ms} for o in kept],
+    )
     spent = {spend.key for write in writes for spend in write.spends}
-    if spent:
-        connection.execute(
-            _upsert(COUNTERS, dialect),
-            [{"log_id": log_id, "key": key, "value": seen.counters[key]} for key in spent],
-        )
-
-
-@cache
-def _upsert(table: Table, dialect: str) -> Any:
-    statement: Any = sqlite_insert(table) if dialect == "sqlite" else postgres_insert(table)
-    return statement.on_conflict_do_update(
-        index_elements=[column.name for column in table.primary_key],
-        set_={c.name: statement.excluded[c.name] for c in table.c if not c.primary_key},
+    upsert_rows(
+        connection,
+        COUNTERS,
+        [{"log_id": log_id, "key": key, "value": seen.counters[key]} for key in spent],
     )
 
 

@@ -11,8 +11,10 @@ from exchange.db import Database
 from exchange.errors import Unavailable
 from exchange.formats.note import Signer
 from exchange.formats.receipt import Receipt
+from exchange.formats.tiles import Tile
 from exchange.ledger.commit import Log
 from exchange.ledger.keep import Keeper
+from exchange.ledger.read_tile import read_tile
 from exchange.ledger.start import open_log
 from exchange.ledger.tables import Entry, LogState
 from exchange.ledger.tree import StoredTree
@@ -110,6 +112,10 @@ class Ledger:
     async def leaves(self, start: int, limit: int) -> list[Leaf]:
         """Return up to `limit` entries from index `start` on."""
         return await self.db.read(lambda c: _leaves(c, self.log_id, start, limit))
+
+    async def tile(self, tile: Tile) -> bytes | None:
+        """Return a tile or an entry bundle; None where the log does not hold all of it yet."""
+        return await self.db.read(lambda c: read_tile(c, self.log_id, tile))
 
     async def size(self) -> int:
         """Return the number of entries."""
