@@ -14,12 +14,13 @@ from typing import Any, TypeVar
 from pydantic_core import from_json, to_json
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 
 from exchange.errors import StartUpError, Unavailable
 
 T = TypeVar("T")
 READERS = 4
+OUR_MISTAKES = (DataError, IntegrityError, ProgrammingError)
 
 
 class Database:
@@ -80,7 +81,9 @@ class Database:
         try:
             with self.readers.connect() as connection:
                 return query(connection)
-        except OperationalError as error:
+        except DBAPIError as error:
+            if isinstance(error, OUR_MISTAKES):
+                raise
             raise Unavailable("database_unavailable", "The database does not answer.") from error
 
     async def point(self, query: Callable[[Connection], T]) -> T:

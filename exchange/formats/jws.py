@@ -35,6 +35,7 @@ Code = Literal[
     "token_audience_wrong",
     "token_expired",
     "token_not_yet_valid",
+    "token_bound",  # to a key (RFC 7800), whose proof nobody checks here
     "token_kind_wrong",  # a grant token where an API token is due, or the reverse
 ]
 

@@ -172,7 +172,7 @@ def router(ledger: Ledger, participants: Participants, page_items: int) -> APIRo
 
     @routes.put(
         "/organisations/{org_id}/attributes/{name}",
-        responses=problems(400, 401, 403, 404, 409, 415, 422, 503),
+        responses=problems(400, 401, 403, 404, 415, 422, 503),
     )
     async def put_attribute(
         org_id: OrgId, name: AttributeName, body: AttributeIn, caller: Annotated[Caller, any_role]

@@ -7,13 +7,11 @@ No HTTP, no policy: 1, 16 and 64 tasks, each waiting for its own receipt before 
 
 import argparse
 import asyncio
-import statistics
 import tempfile
 import time
 from pathlib import Path
 
 import uvloop
-from infra.postgres import Postgres, PostgresUnavailable
 from sqlalchemy import Table, insert
 
 from exchange.access.tables import GrantRow, RequestRow
@@ -26,7 +24,8 @@ from exchange.ledger.start import load_signer
 from exchange.ledger.write import Insert, LeafIndex, Once, Write
 from exchange.migrate import migrate
 from exchange.participants.tables import OrganisationRow
-from tests.benchmarks.load import Figures, figures
+from infra.postgres import Postgres, PostgresUnavailable
+from tests.benchmarks.load import Figures, figures, median
 
 TASKS = (1, 16, 64)
 GRANTS: Table = GrantRow.__table__
@@ -105,10 +104,7 @@ def run(name: str, url: str, folder: Path, seconds: float, rounds: int) -> None:
     parties = organisations(db)
     for tasks in TASKS:
         runs = [uvloop.run(load(ledger, parties, tasks, seconds)) for _ in range(rounds)]
-        middle = Figures(
-            *(statistics.median(getattr(each, n) for each in runs) for n in Figures.__annotations__)
-        )
-        print(f"{name:<11} ledger alone     {tasks:>3} tasks   {middle}", flush=True)
+        print(f"{name:<11} ledger alone     {tasks:>3} tasks   {median(runs)}", flush=True)
     ledger.close()
     db.close()
 

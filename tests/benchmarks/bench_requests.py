@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import json
 import os
-import statistics
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,17 +20,13 @@ from urllib.parse import urlencode
 
 from exchange.cli.session import ASSERTION, Session
 from exchange.formats.tokens import make_client_assertion
-from tests.benchmarks.load import Figures, drive, http_request
+from tests.benchmarks.load import Figures, drive, http_request, median
 from tests.support.actors import SME_ATTRIBUTES, join, operator, publish
 from tests.support.server import ExchangeServer
 
 PURPOSES = ["logistics_planning", "scientific_research", "market_analysis", "quality_control"]
 CLIENTS = (1, 16, 64)
 OFFERINGS = 250
-
-
-def median(runs: list[Figures]) -> Figures:
-    return Figures(*(statistics.median(getattr(r, n) for r in runs) for n in Figures.__annotations__))
 
 
 class Bench:
@@ -90,13 +85,17 @@ def run(name: str, seconds: float, rounds: int, **settings: str) -> None:
                     each = int(4000 * seconds / clients)
                     prepared = [bench.tokens(sme, each) for sme in some]
                     runs.append(asyncio.run(drive(server.port, prepared, seconds, {200})))
-                print(f"{name:<11} token requests   {clients:>3} clients {median(runs)}", flush=True)
+                say(name, "token requests", clients, runs)
             for clients in CLIENTS:
                 runs = [
                     asyncio.run(drive(server.port, bench.asks[:clients], seconds, {201}))
                     for _ in range(rounds)
                 ]
-                print(f"{name:<11} access requests  {clients:>3} clients {median(runs)}", flush=True)
+                say(name, "access requests", clients, runs)
+
+
+def say(name: str, what: str, clients: int, runs: list[Figures]) -> None:
+    print(f"{name:<11} {what:<16} {clients:>3} clients {median(runs)}", flush=True)
 
 
 @contextlib.contextmanager

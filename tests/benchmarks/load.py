@@ -5,6 +5,7 @@ the client.
 """
 
 import asyncio
+import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +27,12 @@ def figures(latencies: list[float], seconds: float) -> Figures:
     ordered = sorted(latencies)
     at = lambda share: ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000  # noqa: E731
     return Figures(len(ordered) / seconds, at(0.5), at(0.99))
+
+
+def median(runs: list[Figures]) -> Figures:
+    """Return the median of each figure over several runs."""
+    names = Figures.__annotations__
+    return Figures(*(statistics.median(getattr(run, name) for run in runs) for name in names))
 
 
 def http_request(method: str, path: str, body: bytes, content_type: str, token: str = "") -> bytes:

@@ -5,8 +5,6 @@ operation; tests/campaigns/fuzz_routes.py asks for many, and for others each tim
 """
 
 import os
-import time
-from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -25,9 +23,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from exchange.cli.profile import jwks_of, new_profile
-from exchange.cli.session import ASSERTION, Session
-from exchange.formats.tokens import make_client_assertion
 from tests.support.actors import TERMS
+from tests.support.good_requests import GOOD, ORGANISATION, assertion_form, org
 from tests.support.story import DATABASES, ROLES, World, exchange_on, make_world
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "25"))
@@ -63,120 +60,6 @@ def operations(world: World) -> dict[str, Any]:
 
 # ---- one good answer of each operation ---------------------------------------------------------
 
-Send = Callable[..., httpx.Response]
-Good = Callable[[World, Send], httpx.Response]
-
-
-def _assertion(session: Session) -> dict[str, str]:
-    """The part of a token request by which a client proves itself."""
-    profile = session.profile
-    assertion = make_client_assertion(profile.key, profile.client_id, profile.url, time.time())
-    return {"client_assertion_type": ASSERTION, "client_assertion": assertion}
-
-
-def _token(world: World, send: Send) -> httpx.Response:
-    form = {"grant_type": "client_credentials", **_assertion(world.sme)}
-    return send("nobody", "/oauth/token", data=form)
-
-
-def _client(world: World, send: Send) -> httpx.Response:
-    body = {"name": "nightly import", "jwks": jwks_of(new_profile(""))}
-    return send("sme", f"/v1/organisations/{_org(world.sme)}/clients", json=body)
-
-
-def _disable(world: World, send: Send) -> httpx.Response:
-    made = _client(world, lambda role, path, **o: send(role, path, method="POST", **o)).json()
-    return send("sme", f"/v1/clients/{made['id']}/disable")
-
-
-def _own_offering(world: World, send: Send, verb: str = "", **options: Any) -> httpx.Response:
-    draft = world.platform.post("/v1/offerings", TERMS)
-    if verb == "/withdraw":
-        world.platform.post(f"/v1/offerings/{draft['id']}/publish")
-    return send("platform", f"/v1/offerings/{draft['id']}{verb}", **options)
-
-
-def _revoke(world: World, send: Send) -> httpx.Response:
-    grant = world.spare_answer["grant"]["id"]
-    return send("platform", f"/v1/grants/{grant}/revoke", json={"reason": "other"})
-
-
-def _org(session: Session) -> str:
-    return session.profile.organisation_id
-
-
-ORGANISATION = {"name_en": "New", "name_zh": "新", "roles": ["sme"], "attributes": {"headcount": 9}}
-
-GOOD: dict[str, Good] = {
-    "GET /": lambda w, send: send("nobody", "/?lang=zh"),
-    "GET /healthz": lambda w, send: send("nobody", "/healthz"),
-    "GET /readyz": lambda w, send: send("nobody", "/readyz"),
-    "POST /oauth/token": _token,
-    "GET /.well-known/oauth-authorization-server": lambda w, send: send(
-        "nobody", "/.well-known/oauth-authorization-server"
-    ),
-    "GET /oauth/jwks": lambda w, send: send("nobody", "/oauth/jwks"),
-    "POST /v1/organisations": lambda w, send: send(
-        "operator", "/v1/organisations", json=ORGANISATION
-    ),
-    "GET /v1/organisations": lambda w, send: send("auditor", "/v1/organisations?limit=2"),
-    "GET /v1/organisations/{org_id}": lambda w, send: send(
-        "sme", f"/v1/organisations/{_org(w.sme)}"
-    ),
-    "PUT /v1/organisations/{org_id}/attributes/{name}": lambda w, send: send(
-        "operator",
-        f"/v1/organisations/{_org(w.rival)}/attributes/headcount",
-        json={"value": 7, "evidence": "verified"},
-    ),
-    "POST /v1/organisations/{org_id}/clients": _client,
-    "GET /v1/organisations/{org_id}/clients": lambda w, send: send(
-        "sme", f"/v1/organisations/{_org(w.sme)}/clients"
-    ),
-    "POST /v1/clients/{client_id}/disable": _disable,
-    "PUT /v1/files/{name}": lambda w, send: send("platform", "/v1/files/good.csv", content=b"a,b"),
-    "POST /v1/offerings": lambda w, send: send("platform", "/v1/offerings", json=TERMS),
-    "GET /v1/offerings": lambda w, send: send("sme", "/v1/offerings?limit=1"),
-    "GET /v1/offerings/{offering_id}": lambda w, send: send(
-        "sme", f"/v1/offerings/{w.offering['id']}"
-    ),
-    "PUT /v1/offerings/{offering_id}": lambda w, send: _own_offering(w, send, json=TERMS),
-    "POST /v1/offerings/{offering_id}/publish": lambda w, send: _own_offering(w, send, "/publish"),
-    "POST /v1/offerings/{offering_id}/withdraw": lambda w, send: _own_offering(
-        w, send, "/withdraw"
-    ),
-    "POST /v1/access-requests": lambda w, send: send(
-        "sme",
-        "/v1/access-requests",
-        json={"offering_id": w.offering["id"], "purpose": "scientific_research", "days": 3},
-    ),
-    "GET /v1/access-requests": lambda w, send: send("sme", "/v1/access-requests"),
-    "GET /v1/access-requests/{request_id}": lambda w, send: send(
-        "sme", f"/v1/access-requests/{w.denied['id']}", headers={"Accept-Language": "zh"}
-    ),
-    "GET /v1/grants": lambda w, send: send("platform", "/v1/grants"),
-    "GET /v1/grants/{grant_id}": lambda w, send: send("sme", f"/v1/grants/{w.grant_id}"),
-    "POST /v1/grants/{grant_id}/revoke": _revoke,
-    "GET /log/checkpoint": lambda w, send: send("nobody", "/log/checkpoint"),
-    "GET /log/key": lambda w, send: send("nobody", "/log/key"),
-    "GET /log/tile/entries/{path}": lambda w, send: send("auditor", "/log/tile/entries/000.p/3"),
-    "GET /log/tile/{level}/{path}": lambda w, send: send("nobody", "/log/tile/0/000.p/3"),
-    "GET /v1/log/entries": lambda w, send: send("auditor", "/v1/log/entries?start=1&limit=2"),
-    "GET /v1/receipts/{event_id}": lambda w, send: send(
-        "sme", f"/v1/receipts/{w.answer['event_id']}"
-    ),
-    "GET /gateway/grants/{grant_id}": lambda w, send: send(
-        "grant token", f"/gateway/grants/{w.grant_id}"
-    ),
-    "GET /gateway/grants/{grant_id}/files/{name}": lambda w, send: send(
-        "grant token",
-        f"/gateway/grants/{w.grant_id}/files/data.bin",
-        headers={"Range": "bytes=3-9"},
-    ),
-    "HEAD /gateway/grants/{grant_id}/files/{name}": lambda w, send: send(
-        "grant token", f"/gateway/grants/{w.grant_id}/files/data.bin"
-    ),
-}
-
 
 def test_no_operation_is_left_out(operations: dict[str, Any]) -> None:
     assert set(operations) == set(GOOD)
@@ -208,7 +91,7 @@ def known(world: World, label: str) -> dict[str, list[str]]:
         offerings = [world.spare_offering["id"], world.draft["id"]]
     spare = world.spare_answer["grant"]["id"]
     return {
-        "org_id": [_org(world.platform), _org(world.sme), _org(world.rival)],
+        "org_id": [org(world.platform), org(world.sme), org(world.rival)],
         "client_id": [world.spare_client],
         "offering_id": offerings,
         "request_id": [world.answer["id"], world.denied["id"]],
@@ -271,7 +154,7 @@ def test_malformed_input_as_each_role(label: str, world: World, operations: dict
             if case.path == "/oauth/token" and role not in ("nobody", "grant token"):
                 headers = {}
                 if isinstance(case.body, dict):
-                    case.body = {**case.body, **_assertion(getattr(world, role))}
+                    case.body = {**case.body, **assertion_form(getattr(world, role))}
             judge(case, case.call(base_url=world.server.url, session=session, headers=headers))
 
     run()

@@ -1,5 +1,6 @@
 """A real exchange in processes of its own: start, stop, kill, start again on the same state."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -75,10 +76,8 @@ class ExchangeServer:
     def _end(self, how: signal.Signals) -> None:
         if self.process is None:
             return
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, how)
-        except ProcessLookupError:
-            pass
         try:
             self.process.wait(timeout=20)
         except subprocess.TimeoutExpired:

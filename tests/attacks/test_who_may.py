@@ -1,0 +1,75 @@
+"""Who may do what: the good request of each operation, sent by everybody."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.good_requests import GOOD
+from tests.support.server import ExchangeServer
+from tests.support.story import World, make_world
+
+MEMBERS = {"operator", "platform", "rival", "sme", "auditor"}
+EVERYBODY = {*MEMBERS, "nobody", "grant token"}
+WHO_MAY = {
+    "GET /": EVERYBODY,
+    "GET /healthz": EVERYBODY,
+    "GET /readyz": EVERYBODY,
+    "POST /oauth/token": {"nobody"},  # with an Authorization header it is another way to prove it
+    "GET /.well-known/oauth-authorization-server": EVERYBODY,
+    "GET /oauth/jwks": EVERYBODY,
+    "POST /v1/organisations": {"operator"},
+    "GET /v1/organisations": MEMBERS,
+    "GET /v1/organisations/{org_id}": {"operator", "auditor", "sme"},
+    "PUT /v1/organisations/{org_id}/attributes/{name}": {"operator"},
+    "POST /v1/organisations/{org_id}/clients": {"operator", "sme"},
+    "GET /v1/organisations/{org_id}/clients": {"operator", "auditor", "sme"},
+    "POST /v1/clients/{client_id}/disable": {"operator", "sme"},
+    "PUT /v1/files/{name}": {"platform", "rival"},  # each among its own
+    "POST /v1/offerings": {"platform", "rival"},
+    "GET /v1/offerings": MEMBERS,
+    "GET /v1/offerings/{offering_id}": MEMBERS,
+    "PUT /v1/offerings/{offering_id}": {"platform"},
+    "POST /v1/offerings/{offering_id}/publish": {"platform"},
+    "POST /v1/offerings/{offering_id}/withdraw": {"platform"},
+    "POST /v1/access-requests": {"sme"},
+    "GET /v1/access-requests": MEMBERS,
+    "GET /v1/access-requests/{request_id}": MEMBERS - {"rival"},
+    "GET /v1/grants": MEMBERS,
+    "GET /v1/grants/{grant_id}": MEMBERS - {"rival"},
+    "POST /v1/grants/{grant_id}/revoke": {"operator", "platform"},
+    "GET /log/checkpoint": EVERYBODY,
+    "GET /log/key": EVERYBODY,
+    "GET /log/tile/entries/{path}": {"operator", "auditor"},
+    "GET /log/tile/{level}/{path}": EVERYBODY,
+    "GET /v1/log/entries": {"operator", "auditor"},
+    "GET /v1/receipts/{event_id}": MEMBERS - {"rival"},
+    "GET /gateway/grants/{grant_id}": {"grant token"},
+    "GET /gateway/grants/{grant_id}/files/{name}": {"grant token"},
+    "HEAD /gateway/grants/{grant_id}/files/{name}": {"grant token"},
+}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with ExchangeServer(tmp_path_factory.mktemp("who") / "state") as server:
+        yield make_world(server)
+
+
+@pytest.mark.parametrize("label", GOOD)
+def test_who_may(label: str, world: World) -> None:
+    """The good request of another is refused to everybody whom the table does not name."""
+    for role in sorted(EVERYBODY):
+
+        def send(_role: str, path: str, role: str = role, **options: Any) -> httpx.Response:
+            headers = world.role(role) | options.pop("headers", {})
+            return httpx.request(
+                label.split()[0], world.server.url + path, headers=headers, **options
+            )
+
+        response = GOOD[label](world, send)
+        if role in WHO_MAY[label]:
+            assert response.is_success, (role, response.text)
+        else:
+            assert response.status_code in (401, 403, 404), (role, response.status_code)
