@@ -1,45 +1,41 @@
 """Verbs about requests, grants and deliveries."""
 
-import hashlib
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import httpx
 import typer
 
-from exchange.cli.offerings import progress
 from exchange.cli.output import (
     DEFAULT_PROFILE,
     Lang,
     ProfilePath,
-    err,
     out,
+    plain,
     print_json,
     print_said,
     print_table,
     session,
 )
-from exchange.cli.session import Session
+from exchange.cli.session import Refusal
+from exchange.cli.transfer import download
 
 grant_app = typer.Typer(help="Grants: list, download under, revoke.", no_args_is_help=True)
 Receipt = Annotated[Path | None, typer.Option(help="Write the receipt (.tlog-proof) here")]
-
-
-class NotAsPublished(Exception):
-    """What arrived is not what was published."""
+GrantId = Annotated[str, typer.Argument(metavar="GRANT", help="grt_…")]
 
 
 def request(
-    offering: str,
+    offering: Annotated[str, typer.Argument(metavar="OFFERING", help="off_…")],
     purpose: Annotated[str, typer.Option(help="Such as logistics_planning")],
-    days: Annotated[int, typer.Option(min=1)] = 30,
-    action: Annotated[list[str] | None, typer.Option(help="read or call")] = None,
+    days: Annotated[int, typer.Option(min=1, help="How long you need it")] = 30,
+    action: Annotated[
+        list[str] | None, typer.Option(help="read or call; again for both; default: read")
+    ] = None,
     receipt: Receipt = None,
     profile: ProfilePath = DEFAULT_PROFILE,
     lang: Lang = "en",
 ) -> None:
-    """Ask for access to an offering, for a purpose (SME)."""
+    """Ask for access to an offering, for a purpose (SME). A refusal has a receipt too."""
     body = {
         "offering_id": offering,
         "purpose": purpose,
@@ -47,19 +43,23 @@ def request(
         "days": days,
     }
     with session(profile, lang) as me:
-        answer = me.post("/v1/access-requests", body)
-    if receipt is not None and answer["receipt"]:
-        receipt.write_text(answer["receipt"], "utf-8")
+        try:
+            answer = me.post("/v1/access-requests", body)
+        except Refusal as refusal:
+            keep_receipt(receipt, refusal.document.get("access_request"))
+            raise
+        keep_receipt(receipt, answer)
     if answer["grant"] is None:
-        out.print(f"{answer['id']} waits for an approval")
+        out.print(plain(f"{answer['id']} waits for an approval"))
         print_said(out, answer)
         return
     grant = answer["grant"]
-    out.print(f"{grant['id']} granted until {grant['ends_at']}")
+    out.print(plain(f"{grant['id']} granted until {grant['ends_at']}"))
 
 
-def _keep_receipt(path: Path | None, answer: dict[str, Any]) -> None:
-    if path is not None and answer.get("receipt"):
+def keep_receipt(path: Path | None, answer: dict[str, Any] | None) -> None:
+    """Write the receipt that came with an answer, where one is wanted and one came."""
+    if path is not None and answer and answer.get("receipt"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(answer["receipt"], "utf-8")
 
@@ -76,7 +76,7 @@ def grant_list(profile: ProfilePath = DEFAULT_PROFILE) -> None:
 
 
 @grant_app.command("show")
-def grant_show(grant: str, profile: ProfilePath = DEFAULT_PROFILE) -> None:
+def grant_show(grant: GrantId, profile: ProfilePath = DEFAULT_PROFILE) -> None:
     """Show a grant."""
     with session(profile) as me:
         print_json(me.get(f"/v1/grants/{grant}"))
@@ -95,80 +95,29 @@ def grant_requests(profile: ProfilePath = DEFAULT_PROFILE, lang: Lang = "en") ->
 
 @grant_app.command("revoke")
 def grant_revoke(
-    grant: str,
-    reason: Literal["terms_breached", "no_longer_offered", "granted_by_mistake", "other"] = "other",
+    grant: GrantId,
+    reason: Annotated[
+        Literal["terms_breached", "no_longer_offered", "granted_by_mistake", "other"],
+        typer.Option(help="Stands in the log"),
+    ] = "other",
+    receipt: Receipt = None,
     profile: ProfilePath = DEFAULT_PROFILE,
 ) -> None:
     """Revoke a grant for good (its platform, or the operator)."""
     with session(profile) as me:
-        print_json(me.post(f"/v1/grants/{grant}/revoke", {"reason": reason})["grant"])
+        answer = me.post(f"/v1/grants/{grant}/revoke", {"reason": reason})
+        keep_receipt(receipt, answer)
+    print_json(answer["grant"])
 
 
 @grant_app.command("download")
 def grant_download(
-    grant: str,
+    grant: GrantId,
     folder: Annotated[Path, typer.Option(help="Where the files go")] = Path(),
     profile: ProfilePath = DEFAULT_PROFILE,
 ) -> None:
-    """Download what a grant allows, with a progress bar, and check it against its checksum."""
+    """Download what a grant allows; a file appears when its checksum is right."""
     with session(profile) as me:
-        try:
-            for path, item in download(me, grant, folder):
-                out.print(f"{path}: {item['bytes']:,} bytes, sha256 {item['sha256']} ✓")
-        except NotAsPublished as error:
-            err.print(f"[red]{error}[/]")
-            raise typer.Exit(1) from None
-        except OSError as error:
-            err.print(f"[red]{folder} cannot be written: {error.strerror}.[/]")
-            raise typer.Exit(1) from None
-
-
-def download(sme: Session, grant: str, folder: Path) -> list[tuple[Path, dict[str, Any]]]:
-    """Download every file of a grant; raises NotAsPublished and keeps nothing of that file."""
-    scope = f"grant:{grant}"
-    listed = sme.request("GET", f"/gateway/grants/{grant}", scope=scope).json()["objects"]
-    folder.mkdir(parents=True, exist_ok=True)
-    done = []
-    with progress() as bar:
-        for item in listed:
-            path = _inside(folder, item["name"])
-            _fetch(sme, scope, item, path, bar.add_task(item["name"], total=item["bytes"]), bar)
-            done.append((path, item))
-    return done
-
-
-def _inside(folder: Path, name: str) -> Path:
-    """Return where a file goes; a name that leads out of the folder is refused."""
-    parts = name.split("/")
-    if any(part in ("", ".", "..") or "\\" in part for part in parts):
-        raise NotAsPublished(f"The name {name!r} leads out of the folder. Nothing was kept.")
-    path = folder.joinpath(*parts)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
-
-
-def _fetch(sme: Session, scope: str, item: dict[str, Any], path: Path, task: Any, bar: Any) -> None:
-    partial = path.with_name(path.name + ".part")
-    digest = hashlib.sha256()
-    headers = {"Authorization": f"Bearer {sme.token(scope)}"}
-    try:
-        with (
-            sme.http.stream("GET", item["url"], headers=headers) as response,
-            partial.open("wb") as file,
-        ):
-            response.raise_for_status()
-            for piece in response.iter_raw():
-                digest.update(piece)
-                file.write(piece)
-                bar.advance(task, len(piece))
-            file.flush()
-            os.fsync(file.fileno())
-        if digest.hexdigest() != item["sha256"]:
-            raise NotAsPublished(
-                f"{item['name']}: what arrived is not what was published (sha256 "
-                f"{digest.hexdigest()}, published {item['sha256']}). Nothing was kept."
-            )
-    except (NotAsPublished, httpx.HTTPError):
-        partial.unlink(missing_ok=True)
-        raise
-    partial.replace(path)
+        done = download(me, grant, folder)
+    for path, item in done:
+        out.print(plain(f"{path}: {item['bytes']:,} bytes, sha256 {item['sha256']} ✓"))

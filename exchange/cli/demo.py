@@ -1,19 +1,25 @@
-"""`exchange demo`: the whole path against a running server, step by step, readable."""
+"""The whole path against a running server, step by step, readable: `exchange demo` and `run`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
-from rich.markup import escape
-
-from exchange.cli.access import download
-from exchange.cli.log import SUFFIX, verify
-from exchange.cli.offerings import upload
-from exchange.cli.output import out, print_said, print_table, session
+from exchange.cli.access import keep_receipt
+from exchange.cli.log import read_log_key
+from exchange.cli.output import out, plain, print_said, print_table
+from exchange.cli.profile import read_profile
 from exchange.cli.session import Refusal, Session
-from exchange.cli.world import TERMS, World, register, write_dataset
+from exchange.cli.transfer import download, upload
+from exchange.cli.verify import check, print_refused, print_total
+from exchange.cli.world import TERMS, World, register, set_aside, write_dataset
+from exchange.formats.note import Verifier
+from exchange.formats.receipt import SUFFIX
 
 PURPOSE, OTHER_PURPOSE = "logistics_planning", "credit_assessment"
+SHOWN = 12
+NEWEST = 200
 
 
 class Steps:
@@ -28,72 +34,88 @@ class Steps:
         out.print(f"\n[bold]{self._count}. {who}[/] {what}")
 
 
-def is_up(url: str) -> bool:
-    """Whether an exchange answers at `url` and is ready."""
-    try:
-        return httpx.get(url + "/readyz", timeout=2).status_code == httpx.codes.OK
-    except httpx.HTTPError:
-        return False
+def play(step: Steps, world: World, operator: Path, url: str, lang: str) -> None:
+    """Play the path up to the auditor's receipts, at the exchange whose URL this is.
 
-
-def play(world: World, operator: Path, lang: str) -> list[Path]:
-    """Play the path up to the auditor's verification; return the receipts' files."""
-    step = Steps()
+    Raises what sessions raise; the operator's profile may name an address that the exchange left.
+    """
     step("The operator", "registers three organisations by their public keys.")
-    register(world, operator)
+    with _opened(operator, url=url) as me:
+        aside = set_aside(world, read_log_key(me))
+        if aside is not None:
+            out.print(f"  {plain(world.folder)} belonged to another exchange: see {plain(aside)}")
+        known = register(world, me)
     for name, profile in world.profiles().items():
-        out.print(f"  {name:<9} {profile.organisation_id}  client {profile.client_id}")
+        ids = f"{profile.organisation_id}  client {profile.client_id}"
+        out.print(f"  {name:<9} {plain(ids)}" + _before(name in known))
 
     step("The platform", "publishes a real data set.")
     rows = write_dataset(world.dataset)
-    out.print(f"  {world.dataset}: {rows:,} flights, {world.dataset.stat().st_size:,} bytes")
-    with session(world.platform, lang) as platform:
-        offering = _publish(platform, world.dataset)
-    out.print(f"  {offering['id']} version {offering['version']}: {_title(offering, lang)}")
-    out.print(f"  sha256 {offering['objects'][0]['sha256']}")
+    size = world.dataset.stat().st_size
+    out.print(plain(f"  {world.dataset}: {rows:,} flights, {size:,} bytes"))
+    with _opened(world.platform, lang) as platform:
+        offering, is_known = _publish(platform, world.dataset)
+    title = offering["title_zh" if lang == "zh" else "title_en"]
+    shown = plain(f"  {offering['id']} version {offering['version']}: {title}")
+    out.print(shown + _before(is_known))
+    out.print(plain(f"  sha256 {offering['objects'][0]['sha256']}"))
 
-    with session(world.sme, lang) as sme:
-        step("The SME", "authenticates by OAuth: client_credentials with private_key_jwt.")
-        sme.token()
-        out.print(f"  client {sme.profile.client_id} has a token for five minutes")
-
-        step("The SME", f"asks for access, for the purpose {PURPOSE}.")
-        answer = _ask(sme, offering["id"], PURPOSE)
-        grant = answer["grant"]
-        out.print(f"  [green]permitted[/]: {grant['id']} until {grant['ends_at']}")
-        out.print(f"  entry {grant['status_index']} of the log holds it", style="dim")
-
-        step("The SME", "downloads under the grant.")
-        for path, item in download(sme, grant["id"], world.downloads):
-            out.print(f"  {path}: {item['bytes']:,} bytes, sha256 as published [green]✓[/]")
-        _look_into(world.downloads / "flights.parquet")
-
-        step("The SME", f"asks again, for another purpose: {OTHER_PURPOSE}.")
-        refused = _refused(sme, offering["id"], OTHER_PURPOSE)
-        out.print("  [red]refused[/], and why, and what would make it a yes:")
-        print_said(out, refused)
+    with _opened(world.sme, lang) as sme:
+        _take_part(step, sme, offering["id"], world)
 
     step("The auditor", "lists the log and takes the receipts.")
-    with session(world.auditor, lang) as auditor:
-        return _audit(auditor, world.receipts)
+    with _opened(world.auditor, lang) as auditor:
+        _audit(auditor, world.receipts)
 
 
-def verify_offline(receipts: list[Path], log_key: Path) -> None:
-    """Verify the receipts with nothing but the files and the log's key."""
-    out.print(f"  exchange verify {receipts[0].parent}/*{SUFFIX} --log-key {log_key}", style="dim")
-    verify(receipts, str(log_key), None, quiet=True)
+@contextmanager
+def _opened(path: Path, lang: str = "en", url: str = "") -> Iterator[Session]:
+    profile = read_profile(path)
+    me = Session(replace(profile, url=url or profile.url), lang)
+    try:
+        yield me
+    finally:
+        me.close()
 
 
-def _publish(platform: Session, dataset: Path) -> dict[str, Any]:
+def _before(known: bool) -> str:
+    return "  [dim](as before)[/]" if known else ""
+
+
+def _publish(platform: Session, dataset: Path) -> tuple[dict[str, Any], bool]:
     """Publish the sample offering, unless this platform has done so."""
     mine = platform.profile.organisation_id
     for known in platform.pages("/v1/offerings"):
-        if known["provider_id"] == mine and known["status"] == "published":
-            out.print("  published before", style="dim")
-            return dict(known)
+        is_mine = known["provider_id"] == mine and known["status"] == "published"
+        if is_mine and known["title_en"] == TERMS["title_en"]:
+            return dict(known), True
     upload(platform, dataset, dataset.name)
     draft = platform.post("/v1/offerings", TERMS)
-    return dict(platform.post(f"/v1/offerings/{draft['id']}/publish"))
+    return dict(platform.post(f"/v1/offerings/{draft['id']}/publish")), False
+
+
+def _take_part(step: Steps, sme: Session, offering: str, world: World) -> None:
+    step("The SME", "authenticates by OAuth: client_credentials with private_key_jwt.")
+    sme.token()
+    out.print(f"  client {plain(sme.profile.client_id)} has a token for five minutes")
+
+    step("The SME", f"asks for access, for the purpose {PURPOSE}.")
+    answer = _ask(sme, offering, PURPOSE)
+    grant = answer["grant"]
+    out.print(f"  [green]permitted[/]: {plain(grant['id'])} until {plain(grant['ends_at'])}")
+    keep_receipt(world.grant_receipt, answer)
+    entry = f"  entry {grant['status_index']} of the log holds it: {world.grant_receipt}"
+    out.print(plain(entry), style="dim")
+
+    step("The SME", "downloads under the grant.")
+    for path, item in download(sme, grant["id"], world.downloads):
+        out.print(plain(f"  {path}: {item['bytes']:,} bytes, sha256 as published ") + "[green]✓[/]")
+    _look_into(world.downloads / world.dataset.name)
+
+    step("The SME", f"asks again, for another purpose: {OTHER_PURPOSE}.")
+    refused = _refused(sme, offering, OTHER_PURPOSE)
+    out.print("  [red]refused[/], and why, and what would make it a yes:")
+    print_said(out, refused)
 
 
 def _ask(sme: Session, offering: str, purpose: str) -> dict[str, Any]:
@@ -126,25 +148,47 @@ def _look_into(path: Path) -> None:
     out.print(f"  {table.num_rows:,} flights read; most by (mean delay): {shown}")
 
 
-def _audit(auditor: Session, folder: Path) -> list[Path]:
-    leaves = list(auditor.pages("/v1/log/entries"))
-    print_table(
-        ("", "", "", ""),
-        [
-            (x["index"], x["time"][11:19], x["type"].removeprefix("exchange."), x["subject"])
-            for x in leaves[-12:]
-        ],
-    )
+def _audit(auditor: Session, folder: Path) -> None:
+    """List the newest entries, and take the receipts that the folder lacks."""
+    size = int(auditor.text("/log/checkpoint").split("\n")[1])
+    leaves = list(auditor.pages("/v1/log/entries", start=max(0, size - NEWEST)))
+    kinds = [leaf["type"].removeprefix("exchange.") for leaf in leaves]
+    rows = [
+        (leaf["index"], leaf["time"][11:19], kind, leaf["subject"])
+        for leaf, kind in zip(leaves, kinds, strict=True)
+    ]
+    print_table(("", "", "", ""), rows[-SHOWN:], indent="  ")
     folder.mkdir(parents=True, exist_ok=True)
-    files = []
-    for leaf in leaves:
-        path = folder / f"{leaf['index']:06d}-{leaf['type'].removeprefix('exchange.')}{SUFFIX}"
-        text = auditor.request("GET", f"/v1/receipts/{leaf['event_id']}").text
-        path.write_text(text, "utf-8")
-        files.append(path)
-    out.print(f"  {len(leaves)} entries; their receipts are in {escape(str(folder))}")
-    return files
+    for leaf, kind in zip(leaves, kinds, strict=True):
+        path = folder / f"{leaf['index']:06d}-{kind}{SUFFIX}"
+        if not path.exists():
+            partial = path.with_suffix(".part")
+            text = auditor.request("GET", f"/v1/receipts/{leaf['event_id']}").text
+            partial.write_text(text, "utf-8")
+            partial.replace(path)
+    out.print(plain(f"  the newest of {size} entries; all their receipts are in {folder}"))
 
 
-def _title(offering: dict[str, Any], lang: str) -> str:
-    return str(offering["title_zh" if lang == "zh" else "title_en"])
+def verification(world: World) -> str:
+    """Return how the receipts are verified by hand."""
+    files = f"{world.receipts}/*{SUFFIX} {world.grant_receipt}"
+    return f"verify {files} --log-key {world.log_key}"
+
+
+def verify_offline(world: World) -> None:
+    """Verify every receipt with nothing but the files and the log's key; exits with 1 on a bad one.
+
+    That is `exchange verify`, with fewer lines.
+    """
+    out.print(plain(f"  exchange {verification(world)}"), style="dim")
+    verifier = Verifier.parse(world.log_key.read_text("utf-8").strip())
+    files = [*sorted(world.receipts.glob(f"*{SUFFIX}")), world.grant_receipt]
+    refused = 0
+    for place, (path, verdict) in enumerate(check(files, verifier)):
+        if isinstance(verdict, str):
+            refused += 1
+            print_refused(path, verdict)
+        elif place >= len(files) - SHOWN:
+            entry = f"entry {verdict.index} of {verdict.checkpoint.size}"
+            out.print(f"  [green]✓[/] {plain(path)}  [dim]{entry}[/]")
+    print_total(len(files), refused, verifier)

@@ -1,27 +1,67 @@
 """The `exchange` command: its verbs, put together."""
 
-import typer
+from typing import Annotated, Any
 
-from exchange.cli import access, log, offerings, participants, run, serve
+import typer
+from typer.core import TyperGroup
+
+from exchange import __version__
+from exchange.cli import access, log, offerings, participants, profiles, run, serve, verify
+
+ORDER = [
+    *("run", "demo", "serve", "init"),
+    *("profile", "org", "client"),
+    *("offering", "request", "grant"),
+    *("log", "verify"),
+]
+
+
+class InOrder(TyperGroup):
+    """Lists the verbs in the order in which a newcomer meets them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the verbs' names."""
+        return sorted(super().list_commands(ctx), key=ORDER.index)
+
 
 app = typer.Typer(
     name="exchange",
+    cls=InOrder,
     help="A data-sharing exchange: publish, ask, decide, grant, log, deliver, verify.",
+    epilog="Exit codes: 0 done, 1 refused, 2 could not be tried.",
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"exchange {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which it is")
+    ] = False,
+) -> None:
+    """Take options that stand before a verb."""
+
+
 app.command("run", rich_help_panel="Run")(run.run)
 app.command("demo", rich_help_panel="Run")(run.demo)
 app.command("serve", rich_help_panel="Run")(serve.serve)
 app.command("init", rich_help_panel="Run")(serve.init)
-app.add_typer(participants.profile_app, name="profile", rich_help_panel="Take part")
+app.add_typer(profiles.app, name="profile", rich_help_panel="Take part")
 app.add_typer(participants.org_app, name="org", rich_help_panel="Take part")
 app.add_typer(participants.client_app, name="client", rich_help_panel="Take part")
 app.add_typer(offerings.app, name="offering", rich_help_panel="Share")
 app.command("request", rich_help_panel="Share")(access.request)
 app.add_typer(access.grant_app, name="grant", rich_help_panel="Share")
 app.add_typer(log.app, name="log", rich_help_panel="Audit")
-app.command("verify", rich_help_panel="Audit")(log.verify)
+app.command("verify", rich_help_panel="Audit")(verify.verify)
 
 if __name__ == "__main__":
     app()

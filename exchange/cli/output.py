@@ -1,25 +1,38 @@
-"""What the command prints: tables, problems, and the profile and language that every verb takes."""
+"""What the command prints: tables, problems, and the profile and language that every verb takes.
+
+Exit codes: 0 done, 1 refused (by the exchange, or a receipt or file that is not what it should be),
+2 could not be tried (no profile, no exchange, wrong usage).
+"""
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import httpx
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from exchange.cli.profile import ProfileProblem, read_profile
-from exchange.cli.session import Refusal, Session
+from exchange.cli.session import NotAnExchange, Refusal, Session
 
-# Lines are never broken, and a pipe gets room for whole ids: they are there to be copied.
-PIPE_WIDTH = 240
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+REFUSED, NOT_TRIED = 1, 2
+
+# Lines are never broken: ids are there to be copied.
+out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
+for _stream in (sys.stdout, sys.stderr):
+    if isinstance(_stream, TextIOWrapper):
+        _stream.reconfigure(errors="replace")  # a terminal without Chinese must not end a verb
+
+# What moves a terminal's cursor, ends a line or turns the direction of what follows.
+_UNSAFE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 ProfilePath = Annotated[
     Path,
@@ -32,66 +45,116 @@ Lang = Annotated[
 DEFAULT_PROFILE = Path("profile.json")
 
 
+class NotAsPublished(Exception):
+    """What arrived is not what was published."""
+
+
 @contextmanager
 def session(profile: Path, lang: str = "en") -> Iterator[Session]:
-    """Open a session; whatever goes wrong is said in words, with exit code 1."""
-    try:
+    """Open a session; whatever goes wrong is said in words, with an exit code."""
+    with in_words():
         opened = Session(read_profile(profile), lang)
-    except ProfileProblem as error:
-        err.print(f"[red]{escape(str(error))}[/]")
-        raise typer.Exit(1) from None
+        try:
+            yield opened
+        finally:
+            opened.close()
+
+
+@contextmanager
+def in_words(
+    no_answer: str = "Is it running? `make run` starts one here.", no_file: str = ""
+) -> Iterator[None]:
+    """Say whatever goes wrong in words, and end with its exit code.
+
+    `no_answer` and `no_file` say what to do where the exchange or a file cannot be reached.
+    """
     try:
-        yield opened
+        yield
     except Refusal as refusal:
         print_refusal(refusal)
-        raise typer.Exit(1) from None
-    except httpx.HTTPError as error:
-        err.print(
-            f"[red]{escape(opened.profile.url)} does not answer ({type(error).__name__}).[/] "
-            "Is it running? `make run` starts one here."
-        )
-        raise typer.Exit(1) from None
-    finally:
-        opened.close()
+        raise typer.Exit(REFUSED) from None
+    except NotAsPublished as error:
+        err.print(f"[red]{plain(error)}[/]")
+        raise typer.Exit(REFUSED) from None
+    except (ProfileProblem, NotAnExchange) as error:
+        err.print(f"[red]{plain(error)}[/]")
+        raise typer.Exit(NOT_TRIED) from None
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        err.print(f"[red]{plain(_asked(error))} ({type(error).__name__}).[/] {plain(no_answer)}")
+        raise typer.Exit(NOT_TRIED) from None
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename else ""
+        err.print(f"[red]{plain(named)}{plain(error.strerror or error)}.[/] {plain(no_file)}")
+        raise typer.Exit(NOT_TRIED) from None
+
+
+def _asked(error: Exception) -> str:
+    try:
+        url = error.request.url if isinstance(error, httpx.RequestError) else None
+    except RuntimeError:  # it failed before there was a request
+        url = None
+    return "The profile's url cannot be asked" if url is None else f"{_origin(url)} does not answer"
+
+
+def _origin(url: httpx.URL) -> str:
+    return f"{url.scheme}://{url.netloc.decode('ascii')}"
 
 
 def print_refusal(refusal: Refusal) -> None:
     """Print why something was refused, and what would help."""
     document = refusal.document
     code = str(document.get("type", document.get("error", ""))).rsplit(":", 1)[-1]
-    err.print(f"[red]{refusal.status} {escape(code)}[/]")
+    err.print(f"[red]{refusal.status} {plain(code)}[/]")
     request = document.get("access_request")
     if isinstance(request, dict):
         print_said(err, request)
         return
     detail = document.get("detail") or document.get("error_description")
     if detail:
-        err.print(f"  {escape(str(detail))}")
+        err.print(f"  {plain(detail)}")
     if document.get("hint"):
-        err.print(f"  → {escape(str(document['hint']))}")
+        err.print(f"  → {plain(document['hint'])}")
+    if refusal.status >= 500 and document.get("request_id"):
+        err.print(f"  [dim]request {plain(document['request_id'])}[/]")
 
 
 def print_said(console: Console, request: dict[str, Any]) -> None:
     """Print reasons (✗) and remedies (→) of a request."""
     for reason in request["reasons"]:
-        console.print(f"  ✗ {escape(reason['text'])}  [dim]{escape(reason['code'])}[/]")
+        console.print(f"  ✗ {plain(reason['text'])}  [dim]{plain(reason['code'])}[/]")
     for remedy in request["remedies"]:
-        console.print(f"  → {escape(remedy['text'])}  [dim]{escape(remedy['code'])}[/]")
+        console.print(f"  → {plain(remedy['text'])}  [dim]{plain(remedy['code'])}[/]")
+
+
+def plain(text: object) -> str:
+    """Return what others wrote as one line that a terminal and rich take for nothing but text."""
+    return escape(visible(str(text)).replace("\n", " "))
+
+
+def visible(text: str) -> str:
+    r"""Return a text with `\uXXXX` for what a terminal would obey; JSON stays the same JSON."""
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def print_json(document: Any) -> None:
     """Print JSON for people and programs alike."""
-    typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    typer.echo(visible(json.dumps(document, indent=2, ensure_ascii=False)))
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table; an empty one says so."""
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], indent: str = "") -> None:
+    """Print a table, cells whole whatever the terminal's width; an empty one says so."""
     if not rows:
-        out.print("[dim]none[/]")
+        out.print(f"{indent}[dim]none[/]")
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*[escape(str(cell)) for cell in row])
-    out.print(table, soft_wrap=False)
+    cells = [[visible(str(cell)).replace("\n", " ") for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(columns, *cells, strict=True)]
+    if any(columns):
+        out.print(_row(columns, widths, indent), style="bold")
+    for row in cells:
+        out.print(_row(row, widths, indent))
+
+
+def _row(cells: Sequence[str], widths: Sequence[int], indent: str) -> str:
+    pairs = zip(cells, widths, strict=True)
+    padded = [cell + " " * (width - cell_len(cell)) for cell, width in pairs]
+    return escape(indent + "  ".join(padded).rstrip())

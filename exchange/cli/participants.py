@@ -1,84 +1,58 @@
-"""Verbs about profiles, organisations and clients."""
+"""Verbs about organisations and clients."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
+from exchange.cli.log import read_log_key
+from exchange.cli.offerings import read_json
 from exchange.cli.output import (
     DEFAULT_PROFILE,
     ProfilePath,
     out,
+    plain,
     print_json,
     print_table,
     session,
 )
-from exchange.cli.profile import ProfileProblem, jwks_of, new_profile, read_profile, write_profile
+from exchange.cli.profile import Profile, create_profile, jwks_of, new_profile, update_profile
+from exchange.cli.session import Session
 
-profile_app = typer.Typer(help="Your key, and who you are.", no_args_is_help=True)
 org_app = typer.Typer(help="Organisations and their attributes.", no_args_is_help=True)
 client_app = typer.Typer(help="Programs that act for an organisation.", no_args_is_help=True)
 
-Evidence = Literal["self_declared", "verified", "certified"]
-URL = Annotated[str, typer.Option(help="Where the exchange is")]
-
-
-@profile_app.command("new")
-def profile_new(path: Path, url: URL = "http://127.0.0.1:8000") -> None:
-    """Make a key and print its public half, which the exchange has to know."""
-    if path.exists():
-        raise typer.BadParameter(f"{path} exists already; a key is never overwritten")
-    profile = new_profile(url)
-    write_profile(path, profile)
-    out.print(f"Your private key is in {path}; keep it. Register this public key:", style="dim")
-    print_json(jwks_of(profile))
-
-
-@profile_app.command("key")
-def profile_key(profile: ProfilePath = DEFAULT_PROFILE) -> None:
-    """Print the public key of a profile (a JWK Set)."""
-    try:
-        print_json(jwks_of(read_profile(profile)))
-    except ProfileProblem as error:
-        raise typer.BadParameter(str(error)) from error
-
-
-@profile_app.command("token")
-def profile_token(
-    profile: ProfilePath = DEFAULT_PROFILE,
-    scope: Annotated[str, typer.Option(help="Scopes, or grant:ID for a delivery")] = "",
-) -> None:
-    """Print an access token, for curl."""
-    with session(profile) as me:
-        typer.echo(me.token(scope))
-
-
-@profile_app.command("assertion")
-def profile_assertion(profile: ProfilePath = DEFAULT_PROFILE) -> None:
-    """Print a client assertion (RFC 7523), good once and for a minute, for curl."""
-    with session(profile) as me:
-        typer.echo(me.assertion())
+Evidence = Annotated[
+    Literal["self_declared", "verified", "certified"], typer.Option(help="How well it is shown")
+]
+OwnOrganisation = Annotated[str, typer.Option(metavar="ORG", help="Default: your own")]
+OrganisationId = Annotated[str, typer.Argument(metavar="ORG", help="org_…")]
 
 
 @org_app.command("add")
 def org_add(
-    name_en: Annotated[str, typer.Option()],
-    name_zh: Annotated[str, typer.Option()],
-    role: Annotated[list[str], typer.Option(help="platform, sme, auditor; again for more")],
-    new_profile_path: Annotated[
-        Path, typer.Option("--new-profile", help="Make a key and a client, and write them here")
+    name_en: Annotated[str, typer.Option(help="Name in English")],
+    name_zh: Annotated[str, typer.Option(help="Name in Chinese")],
+    role: Annotated[
+        list[str], typer.Option(help="platform, sme, auditor or operator; again for more")
     ],
-    jurisdiction: str | None = None,
-    industry: str | None = None,
-    headcount: int | None = None,
-    revenue_cny_10k: int | None = None,
-    assets_cny_10k: int | None = None,
+    new_profile_path: Annotated[
+        Path | None,
+        typer.Option("--new-profile", metavar="PATH", help="Make its key too, and a profile, here"),
+    ] = None,
+    jwks: Annotated[
+        Path | None, typer.Option(help="Its public key, a JSON file: `exchange profile key`")
+    ] = None,
+    jurisdiction: Annotated[str | None, typer.Option(help="Such as CN")] = None,
+    industry: Annotated[str | None, typer.Option(help="Such as software_it_services")] = None,
+    headcount: Annotated[int | None, typer.Option(help="Persons")] = None,
+    revenue_cny_10k: Annotated[int | None, typer.Option(help="A year, in 10,000 CNY")] = None,
+    assets_cny_10k: Annotated[int | None, typer.Option(help="In 10,000 CNY")] = None,
     evidence: Evidence = "self_declared",
     profile: ProfilePath = DEFAULT_PROFILE,
 ) -> None:
-    """Register an organisation and its first client (operator)."""
+    """Register an organisation and its first client, by --jwks or --new-profile (operator)."""
     attributes = {
         "jurisdiction": jurisdiction,
         "industry": industry,
@@ -86,35 +60,55 @@ def org_add(
         "revenue_cny_10k": revenue_cny_10k,
         "assets_cny_10k": assets_cny_10k,
     }
-    if new_profile_path.exists():
-        raise typer.BadParameter(f"{new_profile_path} exists already; a key is never overwritten")
+    document = {
+        "name_en": name_en,
+        "name_zh": name_zh,
+        "roles": role,
+        "attributes": {name: value for name, value in attributes.items() if value is not None},
+        "evidence": evidence,
+    }
+    if (new_profile_path is None) == (jwks is None):
+        raise typer.BadParameter("give one of --jwks and --new-profile")
+    keys = read_json(jwks) if jwks is not None else None
     with session(profile) as me:
-        organisation = me.post(
-            "/v1/organisations",
-            {
-                "name_en": name_en,
-                "name_zh": name_zh,
-                "roles": role,
-                "attributes": {k: v for k, v in attributes.items() if v is not None},
-                "evidence": evidence,
-            },
+        if new_profile_path is not None:
+            made = register(me, document, new_profile_path)
+            out.print(plain(f"{made.organisation_id} registered; profile {new_profile_path}"))
+            return
+        organisation, client = _register(me, document, keys)
+        log_key = read_log_key(me)
+    out.print(plain(f"{organisation} registered, client {client}. Its profile becomes complete by"))
+    out.print(
+        plain(
+            f"  exchange profile set --organisation {organisation} --client {client} "
+            f"--log-key '{log_key}'"
         )
-        fresh = new_profile(me.profile.url)
-        client = me.post(
-            f"/v1/organisations/{organisation['id']}/clients",
-            {"name": "command line", "jwks": jwks_of(fresh)},
-        )
-        log_key = me.http.get("/log/key").text.strip()
-        write_profile(
-            new_profile_path,
-            replace(
-                fresh,
-                client_id=client["id"],
-                organisation_id=organisation["id"],
-                log_key=log_key,
-            ),
-        )
-    out.print(f"{organisation['id']} registered; its profile is {new_profile_path}")
+    )
+
+
+def register(me: Session, document: dict[str, Any], path: Path) -> Profile:
+    """Register an organisation with a fresh key, and write its profile to a path that is free.
+
+    The key stands on disk before anything is asked, so a full disk costs no registration.
+    """
+    fresh = new_profile(me.profile.url)
+    create_profile(path, fresh)
+    try:
+        log_key = read_log_key(me)
+        organisation, client = _register(me, document, jwks_of(fresh))
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    made = replace(fresh, client_id=client, organisation_id=organisation, log_key=log_key)
+    update_profile(path, made)
+    return made
+
+
+def _register(me: Session, document: dict[str, Any], jwks: Any) -> tuple[str, str]:
+    organisation = me.post("/v1/organisations", document)["id"]
+    first = {"name": "command line", "jwks": jwks}
+    client = me.post(f"/v1/organisations/{organisation}/clients", first)["id"]
+    return organisation, client
 
 
 @org_app.command("list")
@@ -129,7 +123,7 @@ def org_list(profile: ProfilePath = DEFAULT_PROFILE) -> None:
 
 
 @org_app.command("show")
-def org_show(organisation: str, profile: ProfilePath = DEFAULT_PROFILE) -> None:
+def org_show(organisation: OrganisationId, profile: ProfilePath = DEFAULT_PROFILE) -> None:
     """Show an organisation with its attributes and their evidence."""
     with session(profile) as me:
         print_json(me.get(f"/v1/organisations/{organisation}"))
@@ -137,32 +131,29 @@ def org_show(organisation: str, profile: ProfilePath = DEFAULT_PROFILE) -> None:
 
 @org_app.command("set")
 def org_set(
-    name: str,
-    value: str,
-    organisation: Annotated[str, typer.Option(help="Another's (operator); default: your own")] = "",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Such as headcount")],
+    value: Annotated[str, typer.Argument(metavar="VALUE")],
+    organisation: OwnOrganisation = "",
     evidence: Evidence = "self_declared",
     profile: ProfilePath = DEFAULT_PROFILE,
 ) -> None:
     """Set an attribute: declare your own, or verify another's as operator."""
     with session(profile) as me:
         organisation = organisation or me.profile.organisation_id
-        typed: str | int = int(value) if value.isdecimal() else value
+        typed: str | int = int(value) if value.isascii() and value.isdecimal() else value
         body = {"value": typed, "evidence": evidence}
         print_json(me.put(f"/v1/organisations/{organisation}/attributes/{name}", body))
 
 
 @client_app.command("add")
 def client_add(
-    name: str,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Such as 'nightly import'")],
     jwks: Annotated[Path, typer.Option(help="Public JWK Set, a JSON file")],
-    organisation: Annotated[str, typer.Option(help="Default: your own")] = "",
+    organisation: OwnOrganisation = "",
     profile: ProfilePath = DEFAULT_PROFILE,
 ) -> None:
     """Register a client by its public keys."""
-    try:
-        keys = json.loads(jwks.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise typer.BadParameter(f"{jwks} is no JSON file") from error
+    keys = read_json(jwks)
     with session(profile) as me:
         organisation = organisation or me.profile.organisation_id
         print_json(
@@ -171,10 +162,7 @@ def client_add(
 
 
 @client_app.command("list")
-def client_list(
-    organisation: Annotated[str, typer.Option(help="Default: your own")] = "",
-    profile: ProfilePath = DEFAULT_PROFILE,
-) -> None:
+def client_list(organisation: OwnOrganisation = "", profile: ProfilePath = DEFAULT_PROFILE) -> None:
     """List an organisation's clients."""
     with session(profile) as me:
         organisation = organisation or me.profile.organisation_id
@@ -186,7 +174,10 @@ def client_list(
 
 
 @client_app.command("disable")
-def client_disable(client: str, profile: ProfilePath = DEFAULT_PROFILE) -> None:
+def client_disable(
+    client: Annotated[str, typer.Argument(metavar="CLIENT", help="cli_…")],
+    profile: ProfilePath = DEFAULT_PROFILE,
+) -> None:
     """Disable a client for good."""
     with session(profile) as me:
         print_json(me.post(f"/v1/clients/{client}/disable"))

@@ -2,10 +2,12 @@
 
 import json
 import os
-from dataclasses import dataclass
+import secrets
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from exchange.formats.errors import FormatError
 from exchange.formats.tokens import generate_client_key, public_jwks
 
 
@@ -28,32 +30,59 @@ def read_profile(path: Path) -> Profile:
     """Read a profile; raises ProfileProblem."""
     try:
         document = json.loads(path.read_text("utf-8"))
-        fields = {name: document[name] for name in ("url", "client_id", "organisation_id", "key")}
-        return Profile(**fields, log_key=document.get("log_key", ""))
+        texts = {name: document[name] for name in ("url", "client_id", "organisation_id")}
+        profile = Profile(**texts, key=document["key"], log_key=document.get("log_key", ""))
     except FileNotFoundError as error:
         raise ProfileProblem(
             f"There is no profile {path}. `exchange profile new {path}` makes one; --profile or "
             "EXCHANGE_PROFILE names another."
         ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ProfileProblem(
-            f"The profile {path} cannot be read ({type(error).__name__})."
-        ) from error
+    except OSError as error:
+        raise ProfileProblem(f"The profile {path} cannot be read ({error.strerror}).") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _broken(path, f"{type(error).__name__}: {error}") from error
+    fields = (*texts.values(), profile.log_key)
+    if not all(isinstance(field, str) for field in fields) or not isinstance(profile.key, dict):
+        raise _broken(path, "a member is of the wrong type")
+    if not profile.url.startswith(("http://", "https://")):
+        raise _broken(path, "its url does not begin with http:// or https://")
+    return profile
 
 
-def write_profile(path: Path, profile: Profile) -> None:
-    """Write a profile, readable by its owner only."""
-    document = {
-        "url": profile.url,
-        "client_id": profile.client_id,
-        "organisation_id": profile.organisation_id,
-        "key": profile.key,
-        "log_key": profile.log_key,
-    }
+def _broken(path: Path, why: str) -> ProfileProblem:
+    return ProfileProblem(
+        f"{path} is no profile ({why}). Restore it from a copy, or make another: "
+        "`exchange profile new PATH`."
+    )
+
+
+def create_profile(path: Path, profile: Profile) -> None:
+    """Write a new profile, readable by its owner only; raises ProfileProblem if one is there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        _write(path, profile)
+    except FileExistsError as error:
+        raise ProfileProblem(f"{path} exists already; a key is never overwritten.") from error
+
+
+def update_profile(path: Path, profile: Profile) -> None:
+    """Write what became known of a profile; raises ProfileProblem where its key would be lost."""
+    if read_profile(path).key != profile.key:
+        raise ProfileProblem(f"{path} holds another key; a key is never overwritten.")
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        _write(fresh, profile)
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def _write(path: Path, profile: Profile) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(json.dumps(document, indent=2) + "\n")
+        file.write(json.dumps(asdict(profile), indent=2) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def new_profile(url: str) -> Profile:
@@ -62,5 +91,8 @@ def new_profile(url: str) -> Profile:
 
 
 def jwks_of(profile: Profile) -> dict[str, Any]:
-    """Return the public JWK Set to be registered."""
-    return public_jwks(profile.key)
+    """Return the public JWK Set to be registered; raises ProfileProblem."""
+    try:
+        return public_jwks(profile.key)
+    except FormatError as error:
+        raise ProfileProblem(f"The profile's key cannot be used: {error}.") from error

@@ -1,124 +1,75 @@
 """`exchange run` and `exchange demo`: start the server, play the path, verify with it stopped."""
 
-import os
 import signal
-import subprocess
-import sys
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
 import typer
 
-from exchange.cli.demo import is_up, play, verify_offline
-from exchange.cli.output import Lang, err, out
-from exchange.cli.serve import check_port
+from exchange.cli.demo import Steps, play, verification, verify_offline
+from exchange.cli.output import NOT_TRIED, Lang, err, in_words, out, plain
+from exchange.cli.server import Server, is_up
+from exchange.cli.start_up import read_settings, starting
 from exchange.cli.world import World
-from exchange.errors import StartUpError
-from exchange.settings import Settings
 
-START_SECONDS = 60
+INTERRUPTED = 130
 Folder = Annotated[Path, typer.Option(help="Where the sample participants keep their things")]
-
-
-class Server:
-    """An `exchange serve` of our own, started and stopped; its log goes to a file."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self.log = settings.state_dir / "server.log"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start, and wait until it is ready; raises StartUpError with what it said."""
-        try:
-            self._settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-            log = self.log.open("ab")
-        except OSError as error:
-            raise StartUpError(
-                f"No permission to write in {self._settings.state_dir} ({error.strerror}). "
-                "Choose another folder with EXCHANGE_STATE_DIR, or change its owner."
-            ) from error
-        check_port(self._settings)
-        with log:
-            start = log.tell()
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "exchange.cli.main", "serve"],
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        deadline = time.monotonic() + START_SECONDS
-        while not is_up(self._settings.issuer_url):
-            if self._process.poll() is not None:
-                said = self.log.read_bytes()[start:].decode("utf-8", "replace")
-                raise StartUpError(said.strip() or f"The server ended; see {self.log}.")
-            if time.monotonic() > deadline:
-                self.stop()
-                raise StartUpError(f"The server is not ready after a minute; see {self.log}.")
-            time.sleep(0.05)
-
-    def stop(self) -> None:
-        """Ask it to end, and wait."""
-        if self._process is not None and self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGTERM)
-            self._process.wait(timeout=30)
-        self._process = None
-
-    def wait(self) -> int:
-        """Wait until it ends by itself."""
-        return self._process.wait() if self._process is not None else 0
 
 
 def demo(folder: Folder = Path("demo"), lang: Lang = "en") -> None:
     """Play the path: against the exchange that runs here, or one started for it."""
-    settings = Settings()
-    world = World(folder)
-    operator = settings.keys_dir / "operator.json"
-    if is_up(settings.issuer_url):
-        if not operator.exists():
-            err.print(
-                f"An exchange runs at {settings.issuer_url}, but its operator's profile is not in "
-                f"{operator}. Set EXCHANGE_STATE_DIR to that exchange's state folder."
-            )
-            raise typer.Exit(2)
-        receipts = play(world, operator, lang)
-        out.print("\n[bold]The auditor[/] verifies them offline (the server is not asked).")
-        verify_offline(receipts, world.log_key)
+    with starting():
+        settings = read_settings()
+    url, world, operator = settings.issuer_url, World(folder), settings.keys_dir / "operator.json"
+    if not is_up(url):
+        with stopping(Server(settings)) as server:
+            play_on(server, url, world, operator, lang)
         return
-    _play_on_own(Server(settings), world, operator, lang, go_on=False)
+    if not operator.exists():
+        err.print(
+            f"An exchange runs at {url}, but its operator's profile is not in {plain(operator)}. "
+            "Set EXCHANGE_STATE_DIR to that exchange's state folder."
+        )
+        raise typer.Exit(NOT_TRIED)
+    with in_words(no_answer=f"It did at the start: has {url} ended?", no_file=elsewhere(world)):
+        step = Steps()
+        play(step, world, operator, url, lang)
+        step("The auditor", "verifies the receipts offline: the server is not asked.")
+        verify_offline(world)
 
 
 def run(folder: Folder = Path("demo"), lang: Lang = "en") -> None:
     """Start the exchange, play the path against it, and go on serving."""
-    settings = Settings()
-    operator = settings.keys_dir / "operator.json"
-    _play_on_own(Server(settings), World(folder), operator, lang, go_on=True)
-
-
-def _play_on_own(server: Server, world: World, operator: Path, lang: str, *, go_on: bool) -> None:
-    url = Settings().issuer_url
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        out.print(f"Starting the exchange on {url} …")
-        server.start()
-        receipts = play(world, operator, lang)
-        server.stop()
-        out.print("\n[bold]The server is stopped.[/] The auditor verifies the receipts offline.")
-        verify_offline(receipts, world.log_key)
-        if go_on:
+    with starting():
+        settings = read_settings()
+    url, world, operator = settings.issuer_url, World(folder), settings.keys_dir / "operator.json"
+    with stopping(Server(settings)) as server:
+        play_on(server, url, world, operator, lang)
+        with starting():
             server.start()
-            _what_next(url, world, operator, server.log)
-            raise typer.Exit(server.wait())
-    except StartUpError as error:
-        err.print(f"[red]The exchange cannot start.[/]\n{error}", markup=True)
-        raise typer.Exit(2) from None
+        try:
+            what_next(url, world, operator, server)
+            server.wait()
+        except KeyboardInterrupt:
+            out.print("\nStopping.")
+            return
+        err.print(f"[red]The server ended by itself; see {plain(server.log)}.[/]")
+        raise typer.Exit(NOT_TRIED)
+
+
+@contextmanager
+def stopping(server: Server) -> Iterator[Server]:
+    """Leave no server behind: not after Ctrl-C, not after SIGTERM, not when the terminal closes."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        yield server
     except KeyboardInterrupt:
         out.print("\nStopping.")
-    except OSError as error:
-        err.print(f"[red]{error.filename or error}: {error.strerror}.[/] Choose another --folder.")
-        raise typer.Exit(2) from None
+        raise typer.Exit(INTERRUPTED) from None
     finally:
         server.stop()
 
@@ -127,15 +78,34 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _what_next(url: str, world: World, operator: Path, log: Path) -> None:
-    out.print(f"\n[green]The exchange serves on {url}[/]  (Ctrl-C stops it; its log: {log})")
+def play_on(server: Server, url: str, world: World, operator: Path, lang: str) -> None:
+    """Start the server, play the path, stop it, and verify without it."""
+    out.print(f"Starting the exchange on {url} …")
+    with starting():
+        server.start()
+    hint = f"Is EXCHANGE_ISSUER its address? The server's log is {server.log}."
+    with starting(), in_words(no_answer=hint, no_file=elsewhere(world)):
+        step = Steps()
+        play(step, world, operator, url, lang)
+        server.stop()
+        step("The auditor", "verifies the receipts offline: the server is stopped.")
+        verify_offline(world)
+
+
+def elsewhere(world: World) -> str:
+    """Say what to do where the sample participants' folder cannot be written."""
+    return f"Make room in {world.folder} or change its owner, or choose another --folder."
+
+
+def what_next(url: str, world: World, operator: Path, server: Server) -> None:
+    """Say where it serves, and what to try."""
+    command = ".venv/bin/exchange"
+    out.print(f"\n[green]The exchange serves on {url}[/]  (Ctrl-C stops it; its log: {server.log})")
     out.print(f"  {url}/       what runs here (English, 中文)")
     out.print(f"  {url}/docs   every route, with examples")
     out.print("Try next, in another terminal:")
     out.print(f"  curl {url}/healthz")
-    out.print(f"  .venv/bin/exchange offering list --profile {world.sme}")
-    out.print(f"  .venv/bin/exchange log list --profile {world.auditor}")
-    out.print(f"  .venv/bin/exchange org list --profile {operator}")
-    out.print(
-        f"  .venv/bin/exchange verify {world.receipts}/*.tlog-proof --log-key {world.log_key}"
-    )
+    out.print(f"  {command} offering list --profile {world.sme}")
+    out.print(f"  {command} log list --profile {world.auditor}")
+    out.print(f"  {command} org list --profile {operator}")
+    out.print(f"  {command} {verification(world)}")

@@ -1,54 +1,82 @@
-"""`exchange serve`: start the exchange, with a message that helps where it cannot."""
+"""`exchange serve` and `exchange init`, with a message that helps where they cannot.
+
+What serving needs is imported where it is used: other verbs need not wait for it.
+"""
 
 import asyncio
 import logging
 import os
-import socket
+import signal
 import sys
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from exchange.cli.profile import ProfileProblem, read_profile, update_profile
+from exchange.cli.start_up import (
+    check_port,
+    database_said,
+    is_the_databases,
+    read_settings,
+    starting,
+)
 from exchange.errors import StartUpError
-from exchange.logs import set_up_logging
-from exchange.settings import Settings
+
+if TYPE_CHECKING:
+    from exchange.settings import Settings
 
 
-def check_port(settings: Settings) -> None:
-    """Raise StartUpError when the address cannot be listened on."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError as error:
-            raise StartUpError(
-                f"Port {settings.port} on {settings.host} cannot be used ({error.strerror}). "
-                "Stop what runs there, or choose another: EXCHANGE_PORT=8001 make run"
-            ) from error
-
-
-async def initialise(settings: Settings) -> None:
+async def initialise(settings: "Settings") -> None:
     """Make state, schema, keys and the operator, and check everything, without serving."""
-    from exchange.parts import open_parts  # half a second that other verbs need not wait
+    from exchange.parts import open_parts
 
-    parts = await open_parts(settings)
-    await parts.close()
+    try:
+        parts = await open_parts(settings)
+        try:
+            _keep_address(settings)
+        finally:
+            await parts.close()
+    except ProfileProblem as error:
+        raise StartUpError(str(error)) from error
+    except OSError as error:
+        raise StartUpError(
+            f"{error.filename or settings.state_dir}: {error.strerror}. Make room or change its "
+            "owner, or choose another folder with EXCHANGE_STATE_DIR."
+        ) from error
+    except Exception as error:
+        cause = error.__cause__ if isinstance(error, StartUpError) else error
+        if not is_the_databases(cause):
+            raise
+        raise StartUpError(database_said(cause, settings)) from error
 
 
-def serve() -> None:
+def _keep_address(settings: "Settings") -> None:
+    """Let the operator's profile follow the exchange to another address."""
+    path = settings.keys_dir / "operator.json"
+    operator = read_profile(path) if path.exists() else None  # another host may have made it
+    if operator is not None and operator.url != settings.issuer_url:
+        update_profile(path, replace(operator, url=settings.issuer_url))
+
+
+def serve(
+    with_parent: Annotated[
+        bool, typer.Option("--with-parent", hidden=True, help="End when standard input does")
+    ] = False,
+) -> None:
     """Serve until stopped. Settings come from EXCHANGE_… in the environment."""
     import uvicorn
 
-    from exchange.connection import BoundedProtocol
+    from exchange.logs import set_up_logging
 
-    settings = Settings()
-    set_up_logging(settings.log_level)
-    try:
+    if with_parent:
+        threading.Thread(target=_end_with_input, daemon=True).start()
+    with starting():
+        settings = read_settings()
         check_port(settings)
+        set_up_logging(settings.log_level)
         asyncio.run(initialise(settings))
-    except StartUpError as error:
-        typer.echo(f"The exchange cannot start.\n{error}", err=True)
-        raise typer.Exit(2) from None
     logging.getLogger("exchange").info("listening on %s", settings.issuer_url)
     os.environ.setdefault("EXCHANGE_ISSUER", settings.issuer_url)
     uvicorn.run(
@@ -58,11 +86,12 @@ def serve() -> None:
         port=settings.port,
         workers=settings.workers,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
-        http=BoundedProtocol,
+        http="exchange.connection:BoundedProtocol",
         ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing here depends on who a proxy says is calling
         timeout_keep_alive=30,
         timeout_graceful_shutdown=10,
         h11_max_incomplete_event_size=settings.header_bytes,
@@ -70,13 +99,19 @@ def serve() -> None:
     )
 
 
+def _end_with_input() -> None:
+    """Wait until whoever started this is gone, however it went: its end of the pipe goes too."""
+    while os.read(sys.stdin.fileno(), 1024):  # not by its buffer, whose lock exit would wait for
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def init() -> None:
     """Make the state, the database's schema, the keys and the operator, and check them."""
-    settings = Settings()
-    set_up_logging("warning")
-    try:
+    from exchange.logs import set_up_logging
+
+    with starting():
+        settings = read_settings()
+        set_up_logging("warning")
         asyncio.run(initialise(settings))
-    except StartUpError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
     typer.echo(f"Ready. The operator's profile is {settings.keys_dir / 'operator.json'}.")

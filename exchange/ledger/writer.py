@@ -19,7 +19,7 @@ from exchange.db import Database
 from exchange.errors import Unavailable
 from exchange.ledger.commit import Batch, Log, Result, commit, forget_expired
 from exchange.ledger.keep import Keeper
-from exchange.ledger.outcome import committed_before
+from exchange.ledger.outcome import cannot_tell, committed_before
 from exchange.ledger.write import Committed, Exhausted, Met, Stale, Write
 
 NOT_DONE = "The audit log could not record this: not done."
@@ -31,7 +31,7 @@ OnRelease = Callable[[Sequence[Write], Sequence[str]], None]  # committed; ids o
 log_to = logging.getLogger("exchange.ledger")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Waiting:
     write: Write
     future: asyncio.Future[Committed | Met]
@@ -134,6 +134,7 @@ class Writer:
         try:
             with self._db.writing() as connection:
                 known = [committed_before(connection, self.log, item.write) for item in waiting]
+                unsure = [item for item in waiting if cannot_tell(connection, item.write)]
         except Exception:
             log_to.exception("ledger_database_unavailable")
             self._fail(waiting, UNKNOWN)
@@ -141,7 +142,9 @@ class Writer:
         for item, batch in zip(waiting, known, strict=True):
             if batch is not None:  # the answer to COMMIT was lost, the commit was not
                 self._hand_over(batch, [item])
-        waiting = [item for item, batch in zip(waiting, known, strict=True) if batch is None]
+        self._fail(unsure, UNKNOWN)
+        left = zip(waiting, known, strict=True)
+        waiting = [item for item, batch in left if batch is None and item not in unsure]
         if len(waiting) != 1:
             for item in waiting:
                 self._carry_out([item])

@@ -2,21 +2,18 @@
 
 import asyncio
 import contextlib
-import re
 
 import pytest
 
 from exchange.clock import now_ms
-from exchange.errors import BadInput, Unavailable
+from exchange.errors import BadInput
 from exchange.formats import receipt as receipts
 from exchange.formats.note import Verifier
 from exchange.ledger import writer as writers
 from exchange.ledger.commit import ONCE, commit, forget_expired
-from exchange.ledger.ledger import ENTRIES
 from exchange.ledger.write import (
     Committed,
     Exhausted,
-    LeafIndex,
     Met,
     Spend,
     Stale,
@@ -26,11 +23,9 @@ from exchange.participants.store import CLIENTS, ORGANISATIONS
 from exchange.policy.activate import STATE
 from tests.support.judge import judge_log
 from tests.support.ledgers import (
-    client,
     entries,
     kinds,
     once,
-    one_batch,
     organisation,
     outcomes,
     rename,
@@ -243,58 +238,6 @@ async def test_spends_are_exact_under_load(database, ledger):
     assert judge_log(database.sql).size == 1 + len(counters)
 
 
-async def test_a_bad_row_fails_alone(database, ledger):
-    unfit = {
-        3: client("cli_3", "org_that_is_not"),
-        8: organisation("org_1"),  # its id is taken by another write of the batch
-        11: organisation("org_11", attributes=object()),
-        12: organisation("org_12", name_en=None),
-    }
-    writes = [
-        entries(
-            ledger,
-            2,
-            inserts=[unfit.get(n, organisation(f"org_{n}"))],
-            once=[once(f"k{n}")],
-            spends=[Spend("sum", 1, 99)],
-        )
-        for n in range(16)
-    ]
-    done = await one_batch(database, ledger, writes)
-    assert {n for n, r in enumerate(done) if isinstance(r, Unavailable)} == set(unfit)
-    assert kinds(done).count("Committed") == 12
-    assert database.sql("SELECT value FROM counters") == [(12,)]
-    assert len(database.sql("SELECT key FROM once_keys")) == 12
-    assert len(database.sql("SELECT id FROM organisations")) == 12
-    assert judge_log(database.sql).size == 25
-    assert ledger.healthy
-
-
-async def test_parents_come_before_children_and_rows_learn_their_index(database, ledger):
-    write = entries(
-        ledger,
-        2,
-        inserts=[
-            client("cli_a", "org_a"),
-            organisation("org_a", created_ms=LeafIndex(1)),
-            organisation("org_b", created_ms=LeafIndex()),
-        ],
-    )
-    await ledger.commit(entries(ledger, 4))
-    await ledger.commit(write)
-    rows = database.sql("SELECT id, created_ms FROM organisations ORDER BY id")
-    assert rows == [("org_a", 6), ("org_b", 5)]
-
-
-async def test_a_write_without_entries_leaves_no_leaf(database, ledger):
-    before = await ledger.checkpoint()
-    done = await ledger.commit(Write(inserts=[organisation("org_a")]))
-    assert done == Committed(1, ())
-    assert await ledger.commit(Write(reads={(ORGANISATIONS, "org_a"): 1})) == done
-    assert await ledger.checkpoint() == before
-    assert judge_log(database.sql).size == 1
-
-
 async def test_an_entry_that_no_bundle_could_hold_is_refused(ledger):
     largest = some_event(ledger, text="")
     room = 65535 - len(largest.entry)
@@ -340,11 +283,3 @@ async def test_followers_see_every_entry_in_order(ledger):
         await asyncio.sleep(0.01)
     await asyncio.wait_for(follower, 5)
     assert seen == list(range(2, 121))
-
-
-async def test_readers_cannot_write(ledger):
-    for statement in (ENTRIES.delete(), ORGANISATIONS.delete()):
-        with pytest.raises(Exception) as refused:
-            await ledger.db.read(lambda c, s=statement: c.execute(s))
-        assert re.search("(?i)read-?only", f"{refused.value} {refused.value.__cause__}")
-    assert await ledger.size() == 1

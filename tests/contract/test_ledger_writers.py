@@ -48,9 +48,7 @@ async def test_two_writers_make_one_log(postgres, pair):
     assert one.log_id == two.log_id
     assert one._keeper.path != two._keeper.path
     writes = [
-        entries(
-            one, 1 + n % 3, once=[once(f"k{n // 2}", {"n": n})], spends=[Spend("s", 1, 150)]
-        )
+        entries(one, 1 + n % 3, once=[once(f"k{n // 2}", {"n": n})], spends=[Spend("s", 1, 150)])
         for n in range(400)
     ]
     seen = []
@@ -166,7 +164,11 @@ def test_commits_are_durable(database):
     if db.is_sqlite:
         wanted = {"PRAGMA journal_mode": "wal", "PRAGMA synchronous": 2, "PRAGMA foreign_keys": 1}
     else:
-        wanted = {"SHOW synchronous_commit": "on", "SHOW fsync": "on", "SHOW full_page_writes": "on"}
+        wanted = {
+            "SHOW synchronous_commit": "on",
+            "SHOW fsync": "on",
+            "SHOW full_page_writes": "on",
+        }
     with db.writing() as connection:
         for statement, value in wanted.items():
             assert connection.execute(text(statement)).scalar_one() == value

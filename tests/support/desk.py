@@ -24,7 +24,8 @@ from exchange.participants.register_organisation import register_organisation, s
 from exchange.participants.store import CLIENTS, ORGANISATIONS
 from exchange.parts import Parts
 
-JWKS = public_jwks(generate_client_key())
+KEY = generate_client_key()
+JWKS = public_jwks(KEY)  # of every client here
 ATTRIBUTES = {
     "jurisdiction": ("CN", "verified"),
     "industry": ("software_it_services", "verified"),

@@ -1,0 +1,89 @@
+"""Verbs about profiles: your key, and who you are."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from exchange.cli.output import (
+    DEFAULT_PROFILE,
+    ProfilePath,
+    in_words,
+    out,
+    plain,
+    print_json,
+    session,
+)
+from exchange.cli.profile import create_profile, jwks_of, new_profile, read_profile, update_profile
+from exchange.cli.session import Session
+
+app = typer.Typer(help="Your key, and who you are.", no_args_is_help=True)
+
+
+@app.command("new")
+def profile_new(
+    path: Annotated[Path, typer.Argument(metavar="PATH")],
+    url: Annotated[str, typer.Option(help="Where the exchange is")] = "http://127.0.0.1:8000",
+) -> None:
+    """Make a key, and print its public half for the operator to register."""
+    if not url.startswith(("http://", "https://")):
+        raise typer.BadParameter("a URL begins with http:// or https://", param_hint="--url")
+    profile = new_profile(url)
+    with in_words():
+        create_profile(path, profile)
+    typer.echo(
+        f"Your private key is in {path}; keep it. Give this public key to the exchange's operator, "
+        f"who answers with ids; then: exchange profile set -p {path} --organisation … --client …",
+        err=True,
+    )
+    print_json(jwks_of(profile))
+
+
+@app.command("set")
+def profile_set(
+    organisation: Annotated[str, typer.Option(metavar="ORG", help="org_…")],
+    client: Annotated[str, typer.Option(metavar="CLIENT", help="cli_…")],
+    log_key: Annotated[
+        str, typer.Option(help="The log's verifier key, got from somebody you trust")
+    ] = "",
+    profile: ProfilePath = DEFAULT_PROFILE,
+) -> None:
+    """Write down what the operator answered, once the exchange takes it."""
+    with in_words():
+        known = read_profile(profile)
+    joined = replace(
+        known, client_id=client, organisation_id=organisation, log_key=log_key or known.log_key
+    )
+    with in_words():
+        me = Session(joined)
+        try:
+            me.token()
+        finally:
+            me.close()
+        update_profile(profile, joined)
+    out.print(plain(f"{profile} acts for {organisation} at {joined.url}"))
+
+
+@app.command("key")
+def profile_key(profile: ProfilePath = DEFAULT_PROFILE) -> None:
+    """Print the public key of a profile (a JWK Set)."""
+    with in_words():
+        print_json(jwks_of(read_profile(profile)))
+
+
+@app.command("token")
+def profile_token(
+    profile: ProfilePath = DEFAULT_PROFILE,
+    scope: Annotated[str, typer.Option(help="Scopes, or grant:ID for a delivery")] = "",
+) -> None:
+    """Print an access token, for curl."""
+    with session(profile) as me:
+        typer.echo(me.token(scope))
+
+
+@app.command("assertion")
+def profile_assertion(profile: ProfilePath = DEFAULT_PROFILE) -> None:
+    """Print a client assertion (RFC 7523), good once and for a minute, for curl."""
+    with session(profile) as me:
+        typer.echo(me.assertion())

@@ -1,0 +1,134 @@
+"""Files arrive whole and as published, or not at all."""
+
+import hashlib
+from contextlib import contextmanager
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from exchange.cli import transfer
+from exchange.cli.output import NotAsPublished
+from exchange.cli.profile import new_profile
+from exchange.cli.session import Refusal, Session
+from exchange.cli.transfer import download, upload
+
+DATA = b"0123456789" * 5000
+URL = "https://exchange.example"
+
+
+class Gateway(httpx.SyncByteStream):
+    """An exchange that delivers `pieces` under a name, as if they were `DATA`."""
+
+    def __init__(self, *pieces, name="data.bin", status=200):
+        self.pieces, self.name, self.status = pieces, name, status
+        self.asked = []
+
+    def __iter__(self):
+        for piece in self.pieces:
+            if isinstance(piece, BaseException):
+                raise piece
+            yield piece
+
+    def __call__(self, request):
+        self.asked.append(request)
+        if request.url.path == "/oauth/token":
+            return httpx.Response(200, json={"access_token": "t", "expires_in": 300})
+        if request.method == "PUT":
+            stored = hashlib.sha256(request.read()[self.status - 200 :]).hexdigest()
+            return httpx.Response(201, json={"name": "x", "sha256": stored})
+        if request.url.path.startswith("/gateway/grants/g/files/"):
+            if self.status != 200:
+                return httpx.Response(self.status, json={"detail": "It was revoked."})
+            return httpx.Response(200, stream=self)
+        listed = {
+            "name": self.name,
+            "bytes": len(DATA),
+            "sha256": hashlib.sha256(DATA).hexdigest(),
+            "url": f"{URL}/gateway/grants/g/files/{self.name}",
+        }
+        return httpx.Response(200, json={"objects": [listed]})
+
+
+@contextmanager
+def at(gateway):
+    me = Session(replace(new_profile(URL), client_id="cli_1"))
+    me.http.close()
+    me.http = httpx.Client(transport=httpx.MockTransport(gateway), base_url=URL)
+    yield me
+    me.close()
+
+
+def test_a_file_arrives_under_its_name(tmp_path, capsys):
+    gateway = Gateway(DATA[:10], DATA[10:])
+    with at(gateway) as me:
+        [(path, item)] = download(me, "g", tmp_path / "new" / "folder")
+    assert path == tmp_path / "new" / "folder" / "data.bin"
+    assert path.read_bytes() == DATA
+    assert item["bytes"] == len(DATA)
+    assert [each.name for each in path.parent.iterdir()] == ["data.bin"]
+    assert gateway.asked[-1].headers["accept-encoding"] == "identity"
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "data.bin" in said.err  # the progress bar
+
+
+@pytest.mark.parametrize(
+    ("gateway", "error"),
+    [
+        (Gateway(DATA[:-1]), NotAsPublished),
+        (Gateway(DATA, b"x"), NotAsPublished),
+        (Gateway(DATA[:-1] + b"x"), NotAsPublished),
+        (Gateway(DATA[:10], httpx.ReadError("cut")), httpx.ReadError),
+        (Gateway(DATA[:10], KeyboardInterrupt()), KeyboardInterrupt),
+        (Gateway(DATA[:10], OSError(28, "No space left on device")), OSError),
+        (Gateway(DATA, status=403), Refusal),
+    ],
+)
+def test_nothing_is_kept_of_a_file_that_is_not_as_published(gateway, error, tmp_path):
+    (tmp_path / "data.bin").write_bytes(b"of yesterday")
+    with pytest.raises(error), at(gateway) as me:
+        download(me, "g", tmp_path)
+    assert (tmp_path / "data.bin").read_bytes() == b"of yesterday"
+    assert [each.name for each in tmp_path.iterdir()] == ["data.bin"]
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", "a/../../x", "a//x", ".", "", "a\\x", "a\0x"])
+def test_no_name_leads_out_of_the_folder(name, tmp_path):
+    folder = tmp_path / "mine"
+    with (
+        pytest.raises(NotAsPublished, match="leads out of the folder"),
+        at(Gateway(name=name)) as me,
+    ):
+        download(me, "g", folder)
+    assert [each.name for each in tmp_path.rglob("*")] == ["mine"]
+
+
+def test_no_link_leads_out_of_the_folder(tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "a").symlink_to(tmp_path)
+    with pytest.raises(NotAsPublished), at(Gateway(DATA, name="a/x")) as me:
+        download(me, "g", folder)
+    assert not (tmp_path / "x").exists()
+
+
+def test_folders_of_a_dataset_are_kept(tmp_path):
+    with at(Gateway(DATA, name="year=2013/part-0.bin")) as me:
+        download(me, "g", tmp_path)
+    assert (tmp_path / "year=2013" / "part-0.bin").read_bytes() == DATA
+
+
+def test_an_upload_is_streamed_and_compared(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(transfer, "PIECE", 1000)
+    (tmp_path / "a#1.bin").write_bytes(DATA)
+    gateway = Gateway()
+    with at(gateway) as me:
+        upload(me, tmp_path / "a#1.bin", "a#1.bin")
+    put = gateway.asked[-1]
+    assert put.headers["content-length"] == str(len(DATA))
+    assert put.content == DATA
+    assert put.url.raw_path == b"/v1/files/a%231.bin"
+    assert "a#1.bin" in capsys.readouterr().err
+    with pytest.raises(NotAsPublished, match="stored other bytes"), at(Gateway(status=201)) as me:
+        upload(me, tmp_path / "a#1.bin", "a#1.bin")

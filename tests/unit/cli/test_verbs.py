@@ -1,0 +1,103 @@
+"""Every verb explains itself, starts quickly, and ends wrong usage with 2."""
+
+import subprocess
+import sys
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from exchange.cli.main import app
+from tests.support.commands import environment, exchange
+
+HEAVY = (
+    "fastapi",
+    "starlette",
+    "uvicorn",
+    "sqlalchemy",
+    "pydantic_settings",
+    "pyarrow",
+    "wasmtime",
+)
+
+
+def leaves(command, path=()):
+    if not getattr(command, "commands", None):
+        yield path, command
+        return
+    for name, each in command.commands.items():
+        yield from leaves(each, (*path, name))
+
+
+VERBS = dict(leaves(typer.main.get_command(app)))
+
+
+def test_these_are_the_verbs():
+    assert len(VERBS) >= 28
+    assert {("run",), ("verify",), ("profile", "set"), ("grant", "download")} <= set(VERBS)
+
+
+@pytest.mark.parametrize("path", VERBS, ids=" ".join)
+def test_a_verb_explains_itself_and_all_that_it_takes(path):
+    command = VERBS[path]
+    assert command.help
+    for parameter in command.params:
+        shown = getattr(parameter, "help", None) or parameter.metavar
+        assert shown, f"{' '.join(path)}: {parameter.name} is not explained"
+    done = CliRunner().invoke(app, [*path, "--help"])
+    assert done.exit_code == 0, done.output
+    assert command.help.split()[0] in done.output
+
+
+def test_help_lists_verbs_in_the_order_of_a_newcomers_path():
+    said = CliRunner().invoke(app, ["--help"]).output
+    places = [said.index(f" {title} ") for title in ("Run", "Take part", "Share", "Audit")]
+    assert places == sorted(places)
+    assert "Exit codes: 0 done, 1 refused, 2 could not be tried." in said
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [],
+        ["nothing"],
+        ["request"],
+        ["request", "off_1"],
+        ["request", "off_1", "--purpose", "x", "--days", "0"],
+        ["request", "off_1", "--purpose", "x", "--lang", "fr"],
+        ["grant", "revoke", "grt_1", "--reason", "whim"],
+        ["offering", "publish", "--terms", "none.json"],
+        ["profile", "new", "x.json", "--url", "ftp://x"],
+        ["org", "add", "--name-en", "x", "--name-zh", "x", "--role", "sme"],
+    ],
+)
+def test_wrong_usage_ends_with_2(wrong, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, wrong)
+    assert done.exit_code == 2, done.output
+    assert isinstance(done.exception, SystemExit)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_verb_without_a_profile_ends_with_2_in_words(tmp_path):
+    done = exchange("grant", "list", cwd=tmp_path, env=environment())
+    assert done.returncode == 2
+    assert done.stderr.startswith("There is no profile profile.json. `exchange profile new")
+    assert done.stdout == ""
+
+
+def test_verbs_do_not_wait_for_what_serving_needs():
+    """Measured in modules, as seconds depend on the machine."""
+    script = "import sys, exchange.cli.main; print(*sys.modules)"
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
+    loaded = {module.partition(".")[0] for module in done.stdout.split()}
+    assert loaded.isdisjoint(HEAVY)
+    assert "exchange.parts" not in done.stdout.split()
+    assert "exchange.settings" not in done.stdout.split()
+
+
+def test_its_version(tmp_path):
+    done = CliRunner().invoke(app, ["--version"])
+    assert done.exit_code == 0
+    assert done.stdout == "exchange 0.1.0\n"

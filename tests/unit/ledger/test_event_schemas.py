@@ -1,0 +1,114 @@
+"""Every entry of a whole story has the form that its schema states, and every schema is met."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+import exchange.ledger
+from exchange.access.close_sessions import close_sessions
+from exchange.access.record_use import UseOf, end_use, record_use
+from exchange.access.revoke_grant import end_grants
+from exchange.formats import canonical
+from tests.support.desk import open_world
+from tests.support.judge import judge
+from tests.support.ledgers import open_exchange
+
+FOLDER = Path(exchange.ledger.__file__).parent / "schemas"
+SCHEMAS = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
+ENVELOPE = {
+    "specversion": r"1\.0",
+    "id": r"evt_[0-9a-z]{4}_[0-9a-hjkmnp-tv-z]{26}",
+    "source": r"urn:exchange:log:\S+",
+    "type": r"exchange\.[a-z_]+\.[a-z_]+\.v1",
+    "subject": r"[a-z0-9_]+",
+    "time": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z",
+    "datacontenttype": "application/json",
+    "dataschema": r"urn:exchange:schema:[a-z_.0-9]+",
+    "nonce": "[0-9a-f]{32}",
+}
+NAMES = ("Flights", "航班", "data.bin", "software_it_services")
+
+
+@pytest.fixture
+async def story(sqlite):
+    """Everything that leaves a leaf has happened; the entries."""
+    async with open_exchange(sqlite) as parts:
+        await tell(sqlite, parts)
+    return [bytes(row[0]) for row in sqlite.sql("SELECT entry FROM entries ORDER BY leaf_index")]
+
+
+async def tell(sqlite, parts):
+    world = await open_world(parts)
+    first = (await world.ask()).grant
+    await world.ask(purpose="credit_scoring")
+    client = await parts.participants.client(world.sme.client_id)
+    use = await record_use(
+        parts.ledger, parts.store, first, client, UseOf("data.bin", "ab" * 32, "GET", 0, 9), 15
+    )
+    await end_use(parts.ledger, use, 10, complete=True)
+    await world.revoke(first.id)
+    await world.ask()
+    past = "UPDATE {} SET {} = 1"
+    sqlite.sql(past.format("sessions", "expires_ms"))
+    assert await close_sessions(parts.ledger) == 1
+    await world.revise(max_days=7)
+    world.offering = await world.publish(approval="provider", max_sessions=2)
+    await world.ask()
+    await world.withdraw()
+    await world.set_attribute(world.sme.org_id, "headcount", 50)
+    await world.disable(world.sme.client_id)
+    judge(sqlite.sql)
+    grants = sqlite.sql("SELECT id FROM grants WHERE status = 'active'")
+    assert len(grants) == 1
+    sqlite.sql(past.format("grants", "ends_ms"))
+    assert await end_grants(parts.ledger, parts.store) == 1
+
+
+async def test_every_entry_has_the_form_of_its_schema(story):
+    met = set()
+    for entry in story:
+        event = canonical.decode(entry)
+        kind = event["dataschema"].removeprefix("urn:exchange:schema:")
+        assert event["type"] == f"exchange.{kind}"
+        assert set(event) == {*ENVELOPE, "data"}
+        for name, pattern in ENVELOPE.items():
+            assert re.fullmatch(pattern, event[name]), (name, event[name])
+        Draft202012Validator(SCHEMAS[kind]).validate(event["data"])
+        met.add(kind)
+    assert met == set(SCHEMAS)
+
+
+async def test_entries_hold_codes_and_ids_and_no_names(story):
+    """Tiles are public and entries are for ever: whatever a person or a firm says stays out."""
+    for entry in story:
+        for name in NAMES:
+            assert name.encode() not in entry, canonical.decode(entry)
+
+
+async def test_schemas_are_strict(story):
+    """A member more, a member less, another type: refused."""
+    for entry in story:
+        event = canonical.decode(entry)
+        data = event["data"]
+        validator = Draft202012Validator(SCHEMAS[event["type"].removeprefix("exchange.")])
+        changed = [{**data, "surprise": 1}]
+        changed += [{k: v for k, v in data.items() if k != name} for name in data]
+        changed += [{**data, name: {"no": "such"}} for name in data]
+        for document in changed:
+            with pytest.raises(ValidationError):
+                validator.validate(document)
+
+
+@pytest.mark.parametrize("kind", SCHEMAS)
+def test_a_schema_says_what_it_is(kind):
+    schema = SCHEMAS[kind]
+    Draft202012Validator.check_schema(schema)
+    assert schema["$id"] == f"urn:exchange:schema:{kind}"
+    assert schema["title"] == kind
+    assert schema["description"]
+    assert schema["additionalProperties"] is False
+    assert sorted(schema["required"]) == sorted(schema["properties"])
