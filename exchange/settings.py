@@ -53,7 +53,8 @@ class Settings(BaseSettings):
     @property
     def issuer_url(self) -> str:
         """The issuer (RFC 8414): a URL without a trailing slash."""
-        return (self.issuer or f"http://{self.host}:{self.port}").rstrip("/")
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return (self.issuer or f"http://{host}:{self.port}").rstrip("/")
 
     @property
     def connector_url(self) -> str:
