@@ -2,16 +2,10 @@
 
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, Column, ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-
-def _big(*, nullable: bool = False) -> Any:
-    return Column(BigInteger, nullable=nullable)
-
-
-def _json() -> Any:
-    return Column(JSON, nullable=False)
+from exchange.columns import big, json_document
 
 
 class RequestRow(SQLModel, table=True):
@@ -30,11 +24,11 @@ class RequestRow(SQLModel, table=True):
     offering_id: str
     offering_version: int
     purpose: str
-    actions: list[str] = Field(sa_column=_json())
-    days: int = Field(sa_column=_big())
+    actions: list[str] = Field(sa_column=json_document())
+    days: int = Field(sa_column=big())
     status: str
     rev: int
-    created_ms: int = Field(sa_column=_big())
+    created_ms: int = Field(sa_column=big())
 
 
 class DecisionRow(SQLModel, table=True):
@@ -53,16 +47,16 @@ class DecisionRow(SQLModel, table=True):
     consumer_id: str
     provider_id: str
     outcome: str
-    reasons: list[Any] = Field(sa_column=_json())
-    remedies: list[Any] = Field(sa_column=_json())
-    obligations: dict[str, Any] = Field(sa_column=_json())
+    reasons: list[Any] = Field(sa_column=json_document())
+    remedies: list[Any] = Field(sa_column=json_document())
+    obligations: dict[str, Any] = Field(sa_column=json_document())
     policy_digest: str
-    input: dict[str, Any] = Field(sa_column=_json())
+    input: dict[str, Any] = Field(sa_column=json_document())
     input_salt: str
     result_salt: str
-    decided_ms: int = Field(sa_column=_big())
+    decided_ms: int = Field(sa_column=big())
     event_id: str
-    leaf_index: int = Field(sa_column=_big())
+    leaf_index: int = Field(sa_column=big())
 
 
 class GrantRow(SQLModel, table=True):
@@ -89,13 +83,13 @@ class GrantRow(SQLModel, table=True):
     offering_id: str
     offering_version: int
     purpose: str
-    actions: list[str] = Field(sa_column=_json())
-    obligations: dict[str, Any] = Field(sa_column=_json())
+    actions: list[str] = Field(sa_column=json_document())
+    obligations: dict[str, Any] = Field(sa_column=json_document())
     ask: str
     status: str
-    status_index: int = Field(sa_column=_big())
-    starts_ms: int = Field(sa_column=_big())
-    ends_ms: int = Field(sa_column=_big())
+    status_index: int = Field(sa_column=big())
+    starts_ms: int = Field(sa_column=big())
+    ends_ms: int = Field(sa_column=big())
     event_id: str
     rev: int
 
@@ -117,8 +111,8 @@ class SessionRow(SQLModel, table=True):
     object_name: str
     object_version: str
     status: str
-    opened_ms: int = Field(sa_column=_big())
-    expires_ms: int = Field(sa_column=_big())
+    opened_ms: int = Field(sa_column=big())
+    expires_ms: int = Field(sa_column=big())
     rev: int
 
 
@@ -138,9 +132,9 @@ class UseRow(SQLModel, table=True):
     provider_id: str
     client_id: str
     method: str
-    first_byte: int = Field(sa_column=_big())
-    last_byte: int = Field(sa_column=_big())
-    at_ms: int = Field(sa_column=_big())
+    first_byte: int = Field(sa_column=big())
+    last_byte: int = Field(sa_column=big())
+    at_ms: int = Field(sa_column=big())
 
 
 class UseEndRow(SQLModel, table=True):
@@ -149,6 +143,6 @@ class UseEndRow(SQLModel, table=True):
     __tablename__: ClassVar[str] = "use_ends"
     log_id: str = Field(primary_key=True)
     use_id: str = Field(primary_key=True)
-    sent_bytes: int = Field(sa_column=_big())
+    sent_bytes: int = Field(sa_column=big())
     complete: bool
-    at_ms: int = Field(sa_column=_big())
+    at_ms: int = Field(sa_column=big())

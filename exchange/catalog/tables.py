@@ -2,16 +2,9 @@
 
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, Column
 from sqlmodel import Field, SQLModel
 
-
-def _big() -> Any:
-    return Column(BigInteger, nullable=False)
-
-
-def _json() -> Any:
-    return Column(JSON, nullable=False)
+from exchange.columns import big, json_document
 
 
 class OfferingRow(SQLModel, table=True):
@@ -22,11 +15,11 @@ class OfferingRow(SQLModel, table=True):
     provider_id: str = Field(foreign_key="organisations.id", index=True)
     version: int
     status: str = Field(index=True)
-    terms: dict[str, Any] = Field(sa_column=_json())
-    objects: list[dict[str, Any]] = Field(sa_column=_json())
+    terms: dict[str, Any] = Field(sa_column=json_document())
+    objects: list[dict[str, Any]] = Field(sa_column=json_document())
     rev: int
-    created_ms: int = Field(sa_column=_big())
-    changed_ms: int = Field(sa_column=_big())
+    created_ms: int = Field(sa_column=big())
+    changed_ms: int = Field(sa_column=big())
 
 
 class OfferingVersionRow(SQLModel, table=True):
@@ -35,8 +28,8 @@ class OfferingVersionRow(SQLModel, table=True):
     __tablename__: ClassVar[str] = "offering_versions"
     offering_id: str = Field(primary_key=True, foreign_key="offerings.id")
     version: int = Field(primary_key=True)
-    terms: dict[str, Any] = Field(sa_column=_json())
-    objects: list[dict[str, Any]] = Field(sa_column=_json())
+    terms: dict[str, Any] = Field(sa_column=json_document())
+    objects: list[dict[str, Any]] = Field(sa_column=json_document())
     salt: str
-    published_ms: int = Field(sa_column=_big())
+    published_ms: int = Field(sa_column=big())
     event_id: str

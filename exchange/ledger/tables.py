@@ -2,13 +2,10 @@
 
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, Column, LargeBinary
+from sqlalchemy import JSON, Column, LargeBinary
 from sqlmodel import Field, SQLModel
 
-
-def big(**options: Any) -> Any:
-    """Return a column of 64-bit integers."""
-    return Column(BigInteger, nullable=options.pop("nullable", False), **options)
+from exchange.columns import big
 
 
 class LogState(SQLModel, table=True):

@@ -2,12 +2,10 @@
 
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, Column
+from sqlalchemy import JSON, Column
 from sqlmodel import Field, SQLModel
 
-
-def _big() -> Any:
-    return Column(BigInteger, nullable=False)
+from exchange.columns import big, json_document
 
 
 class OrganisationRow(SQLModel, table=True):
@@ -17,11 +15,11 @@ class OrganisationRow(SQLModel, table=True):
     id: str = Field(primary_key=True)
     name_en: str
     name_zh: str
-    roles: list[str] = Field(sa_column=Column(JSON, nullable=False))
+    roles: list[str] = Field(sa_column=json_document())
     status: str
-    attributes: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    attributes: dict[str, Any] = Field(sa_column=json_document())
     rev: int
-    created_ms: int = Field(sa_column=_big())
+    created_ms: int = Field(sa_column=big())
 
 
 class AttributeVersionRow(SQLModel, table=True):
@@ -38,7 +36,7 @@ class AttributeVersionRow(SQLModel, table=True):
     evidence: str
     salt: str
     set_by: str
-    set_ms: int = Field(sa_column=_big())
+    set_ms: int = Field(sa_column=big())
     event_id: str
 
 
@@ -49,7 +47,7 @@ class ClientRow(SQLModel, table=True):
     id: str = Field(primary_key=True)
     org_id: str = Field(foreign_key="organisations.id", index=True)
     name: str
-    jwks: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
+    jwks: dict[str, Any] = Field(sa_column=json_document())
     status: str
     rev: int
-    created_ms: int = Field(sa_column=_big())
+    created_ms: int = Field(sa_column=big())

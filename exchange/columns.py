@@ -1,0 +1,15 @@
+"""Columns that every table needs: 64-bit integers, and JSON."""
+
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Column
+
+
+def big(**options: Any) -> Any:
+    """Return a column of 64-bit integers, such as times in UTC milliseconds; never null."""
+    return Column(BigInteger, nullable=False, **options)
+
+
+def json_document() -> Any:
+    """Return a column that holds a JSON document; never null."""
+    return Column(JSON, nullable=False)
