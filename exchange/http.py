@@ -48,6 +48,7 @@ class Caller:
     org_id: str
     roles: frozenset[str]
     scopes: frozenset[str]
+    client_rev: int | None = None  # of the client's record, which writes recheck
 
     def may(self, *roles: str) -> bool:
         """Whether the caller's organisation holds one of these roles."""

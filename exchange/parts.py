@@ -109,7 +109,7 @@ async def open_parts(settings: Settings) -> Parts:
         undo.callback(ledger.close)
         participants, catalog, store = Participants(db), Catalog(db), AccessStore(ledger)
         caches: list[Callable[[Sequence[str]], None]] = [participants.drop, catalog.drop]
-        ledger.listeners.extend(caches)
+        ledger.listeners.extend(_on_this_loop(drop) for drop in caches)
         files = FileSource(make_private_dir(settings.data, "platforms' files"))
         undo.callback(files.close)
         try:
@@ -146,6 +146,21 @@ async def open_parts(settings: Settings) -> Parts:
             tasks=tasks,
             lock=lock,
         )
+
+
+def _on_this_loop(
+    drop: Callable[[Sequence[str]], None],
+) -> Callable[[Sequence[str]], None]:
+    """Caches belong to the event loop; the ledger tells of changes from a thread of its own.
+
+    It tells before it answers, so whoever made a change finds the caches without the old row.
+    """
+    loop = asyncio.get_running_loop()
+
+    def later(ids: Sequence[str]) -> None:
+        loop.call_soon_threadsafe(drop, ids)
+
+    return later
 
 
 def open_database(settings: Settings) -> tuple[Database, IO[bytes] | None]:
@@ -194,7 +209,7 @@ async def _sweep(desk: Desk, seconds: float) -> None:
     while True:
         await asyncio.sleep(seconds)
         try:
-            await end_grants(desk.ledger, desk.store)
-            await close_sessions(desk.ledger)
+            while await end_grants(desk.ledger, desk.store) or await close_sessions(desk.ledger):
+                pass
         except Exception:  # it must be tried again
             log_to.exception("sweep_failed")

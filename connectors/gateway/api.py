@@ -103,7 +103,7 @@ def router(
         span = conditions.span(etag(item), item.bytes)
         opened = await _open(sources, delivery, item)
         try:
-            recorded = await _record(door, delivery, item, span or whole(item.bytes))
+            recorded = await _record(trust, delivery, item, span or whole(item.bytes))
         except BaseException:
             await opened.close()
             raise
@@ -141,7 +141,7 @@ async def _open(sources: Mapping[str, Source], delivery: Delivery, item: FileObj
     return await source.open(delivery.provider_id, delivery.source, item)
 
 
-async def _record(door: Door, delivery: Delivery, item: FileObject, part: Span) -> Recorded:
+async def _record(trust: Trust, delivery: Delivery, item: FileObject, part: Span) -> Recorded:
     use = Use(
         grant_id=delivery.grant_id,
         client_id=delivery.client_id,
@@ -152,7 +152,12 @@ async def _record(door: Door, delivery: Delivery, item: FileObject, part: Span) 
         last_byte=part.last,
         rev=delivery.rev,
     )
+
+    async def stands() -> bool:
+        now = await trust.door.look_up(delivery.grant_id)
+        return now is not None and now.status == "active" and trust.clock() < now.ends_ms
+
     try:
-        return Recorded(await door.record(use), door)
+        return Recorded(await trust.door.record(use), trust.door, stands)
     except (DoorRefused, DoorUnavailable) as error:
         raise door_problem(error) from error

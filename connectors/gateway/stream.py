@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -17,6 +17,9 @@ from connectors.gateway.source import Opened, SourceBroken
 STALL_SECONDS: Final = 120
 """How long a reader may take for one piece before the delivery is cut."""
 
+WATCH_SECONDS: Final = 0.5
+"""How often a delivery asks whether its grant still stands."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -26,10 +29,11 @@ class DeliveryCut(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A use that the exchange has recorded: what is needed to say how it ended."""
+    """A use that the exchange has recorded: what is needed to go on, and to say how it ended."""
 
     use_id: str
     door: Door
+    stands: Callable[[], Awaitable[bool]]
 
 
 class ObjectStream(Response):
@@ -52,13 +56,17 @@ class ObjectStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run as an ASGI application. Raises DeliveryCut once the headers are out."""
         gone = asyncio.create_task(_until_gone(receive))
-        complete = False
+        watch, complete = None, False
         try:
-            complete = await self._stream(send, gone)
+            async with asyncio.timeout(None) as limit:
+                watch = asyncio.create_task(self._watch(limit))
+                complete = await self._stream(send, gone)
         except (SourceBroken, TimeoutError) as error:
             raise DeliveryCut(f"use {self._recorded.use_id} after {self._sent} bytes") from error
         finally:
             gone.cancel()
+            if watch is not None:
+                watch.cancel()
             await self._opened.close()
             await self._finished(complete)
 
@@ -86,6 +94,18 @@ class ObjectStream(Response):
             return False
         await send({"type": "http.response.body", "body": b"", "more_body": False})
         return True
+
+    async def _watch(self, limit: asyncio.Timeout) -> None:
+        """End the delivery once the grant no longer stands, or nobody can say that it does."""
+        stands = True
+        while stands:
+            await asyncio.sleep(WATCH_SECONDS)
+            try:
+                stands = await self._recorded.stands()
+            except Exception:
+                _log.warning("whether a grant stands cannot be told", exc_info=True)
+                stands = False
+        limit.reschedule(asyncio.get_running_loop().time())
 
     async def _finished(self, complete: bool) -> None:
         try:

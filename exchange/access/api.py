@@ -1,5 +1,6 @@
 """Routes of requests and grants: parse, call one verb, answer."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Response
@@ -146,7 +147,7 @@ def router(desk: Desk, page_items: int) -> APIRouter:
         """Ask for access (SME). A refusal is 403 with reasons, remedies and its receipt."""
         ask = Ask(body.offering_id, body.purpose, tuple(sorted(set(body.actions))), body.days)
         answer = await request_access(desk, caller, ask, idempotency_key)
-        shown = _request_out(answer, language(accept_language))
+        shown = _request_out(answer, caller, language(accept_language))
         if answer.status == "denied":
             raise Denied(
                 "access_denied",
@@ -168,7 +169,7 @@ def router(desk: Desk, page_items: int) -> APIRouter:
         """List requests that you made or that concern your offerings, newest first."""
         found = await desk.store.answers(caller, decode_cursor(cursor), limit + 1)
         more = encode_cursor(found[limit - 1].request_id) if len(found) > limit else None
-        items = [_request_out(a, language(accept_language)) for a in found[:limit]]
+        items = [_request_out(a, caller, language(accept_language)) for a in found[:limit]]
         return Page(items=items, next=more)
 
     @routes.get("/access-requests/{request_id}", responses=problems(401, 403, 404, 422, 503))
@@ -179,7 +180,7 @@ def router(desk: Desk, page_items: int) -> APIRouter:
     ) -> AccessRequestOut:
         """Show a request, with a receipt against the newest checkpoint."""
         answer = await desk.store.answer(request_id, caller)
-        return _request_out(answer, language(accept_language))
+        return _request_out(answer, caller, language(accept_language))
 
     @routes.get("/grants", responses=problems(400, 401, 403, 422, 503))
     async def get_grants(
@@ -212,10 +213,15 @@ def router(desk: Desk, page_items: int) -> APIRouter:
     return routes
 
 
-def _said(said: Said, lang: str) -> SaidOut:
-    return SaidOut(
-        code=said.code, params=dict(said.params), text=render(said.code, said.params, lang)
-    )
+def _codes(said: Sequence[Said]) -> list[SaidOut]:
+    return [SaidOut(code=each.code, params={}, text=each.code) for each in said]
+
+
+def _said(said: Sequence[Said], lang: str) -> list[SaidOut]:
+    return [
+        SaidOut(code=each.code, params=dict(each.params), text=render(each.code, each.params, lang))
+        for each in said
+    ]
 
 
 def _grant_out(grant: Grant) -> GrantOut:
@@ -238,7 +244,9 @@ def _grant_out(grant: Grant) -> GrantOut:
     )
 
 
-def _request_out(answer: Answer, lang: str) -> AccessRequestOut:
+def _request_out(answer: Answer, caller: Caller, lang: str) -> AccessRequestOut:
+    """Write an answer; a platform learns the codes, not what they say of the other party."""
+    is_told = caller.org_id == answer.consumer_id or caller.may("operator", "auditor")
     return AccessRequestOut(
         id=answer.request_id,
         status=answer.status,
@@ -252,8 +260,8 @@ def _request_out(answer: Answer, lang: str) -> AccessRequestOut:
         days=answer.ask.days,
         decision_id=answer.decision_id,
         policy_digest=answer.policy_digest,
-        reasons=[_said(reason, lang) for reason in answer.reasons],
-        remedies=[_said(remedy, lang) for remedy in answer.remedies],
+        reasons=_said(answer.reasons, lang) if is_told else _codes(answer.reasons),
+        remedies=_said(answer.remedies, lang) if is_told else [],
         grant=_grant_out(answer.grant) if answer.grant is not None else None,
         event_id=answer.event_id,
         receipt=answer.receipt.encode() if answer.receipt is not None else None,

@@ -53,20 +53,22 @@ def ask_once(
     decision: Decision,
     ask: Ask,
     ask_key: str,
+    version: int,
     request_id: str,
     reads: Mapping[RowKey, int],
     now: int,
 ) -> Once:
     """Return the key under which asking again finds this answer, and until when.
 
-    A permit stands until its grant ends (revoking frees the key). A denial stands for a day and
-    only while nothing that it rests on has changed, so a remedy followed is a new question.
+    A permit stands until its grant ends (revoking frees the key), a pending request while the
+    offering's version does. A denial stands for a day and only while nothing that it rests on has
+    changed, so a remedy followed is a new question.
     """
     outcome = {"id": request_id}
     if decision.outcome == "permit":
         return Once(ask_key, now + decision.obligations["days"] * DAY_MS, outcome)
     if decision.outcome == "needs_approval":
-        return Once(ask_key, now + PENDING_MS, outcome)
+        return Once(f"{ask_key}:pending:{version}", now + PENDING_MS, outcome)
     basis = [ask.days, *sorted(f"{table.name}:{row}:{rev}" for (table, row), rev in reads.items())]
     digest = hashlib.sha256(canonical.encode(basis)).hexdigest()
     return Once(f"{ask_key}:denied:{digest}", now + DAY_MS, outcome)

@@ -46,6 +46,9 @@ async def record_use(
     key = f"session:{grant.id}:{client.id}:{use.object_version}"
     reads: dict[RowKey, int] = {(GRANTS, grant.id): grant.rev, (CLIENTS, client.id): client.rev}
     for _ in range(TRIES):
+        state = grant.state(now_ms())
+        if state != "active":  # hashing a large file may have taken it past its end
+            raise Forbidden(f"grant_{state}", f"The grant is {state}.")
         met = await store.met([key], now_ms())
         session_id = str((met.outcome or {})["id"]) if met is not None else None
         write, use_id = _write(ledger, grant, use, key, session_id, reads, minutes)

@@ -88,7 +88,7 @@ async def _walk(
     body, ask_key = ask.as_document(), ask.key(caller.client_id)
     once = [
         *idempotency(caller.client_id, idempotency_key, body, request_id),
-        ask_once(decision, ask, ask_key, request_id, reads, now),
+        ask_once(decision, ask, ask_key, parties.offering.version, request_id, reads, now),
     ]
     record = Record(desk.ledger, parties, ask, decision, document, request_id, now)
 

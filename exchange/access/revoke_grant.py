@@ -11,8 +11,10 @@ from exchange.http import Caller
 from exchange.ledger.evolve import commit_fresh
 from exchange.ledger.ledger import Ledger
 from exchange.ledger.write import Committed, Stale, Update, Write
+from exchange.participants.store import acting
 
 SWEEP = 200
+LAST_MINUTE_MS = 60_000
 
 
 async def revoke_grant(
@@ -37,8 +39,15 @@ async def revoke_grant(
             provider_id=held.provider_id,
         )
         update = Update(GRANTS, held.id, held.rev, {"status": "revoked"})
-        # The same question may be asked anew, and is decided anew.
-        return Write([event], updates=[update], forgets=[held.ask])
+        # The same question may be asked anew, and is decided anew. In its last minute the grant's
+        # key is left to expire: a commit that comes late must not free the key of the next grant.
+        lasts = held.ends_ms - now_ms() > LAST_MINUTE_MS
+        return Write(
+            [event],
+            reads=acting(caller),
+            updates=[update],
+            forgets=[held.ask] if lasts else [],
+        )
 
     try:
         _, result = await commit_fresh(ledger, build)

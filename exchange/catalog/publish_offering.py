@@ -14,7 +14,7 @@ from exchange.ledger.ledger import Ledger
 from exchange.ledger.once import first_outcome, idempotency
 from exchange.ledger.write import Insert, Met, Update, Write
 from exchange.participants.register_organisation import commitment
-from exchange.participants.store import ORGANISATIONS, Participants
+from exchange.participants.store import ORGANISATIONS, Participants, acting
 
 
 async def draft_offering(
@@ -30,6 +30,7 @@ async def draft_offering(
     body = terms.as_document()
     result = await ledger.commit(
         Write(
+            reads=acting(caller),
             inserts=[Insert(OFFERINGS, {"id": offering.id, "rev": 1, **values_of(offering)})],
             once=idempotency(caller.client_id, idempotency_key, body, offering.id),
         )
@@ -60,7 +61,8 @@ async def revise_offering(
                 "offering_published", "It was published meanwhile: send the terms again."
             )
         changed = replace(revise(held, terms), changed_ms=now_ms())
-        return Write(updates=[Update(OFFERINGS, held.id, held.rev, values_of(changed))])
+        update = Update(OFFERINGS, held.id, held.rev, values_of(changed))
+        return Write(reads=acting(caller), updates=[update])
 
     await commit_fresh(ledger, build)
     return await catalog.offering(offering_id)
@@ -124,9 +126,12 @@ async def _publish(
             "published_ms": event.time_ms,
             "event_id": event.id,
         }
+        reads = acting(caller)
+        if provider_rev is not None:
+            reads[(ORGANISATIONS, caller.org_id)] = provider_rev
         return Write(
             [event],
-            reads={(ORGANISATIONS, caller.org_id): provider_rev} if provider_rev else {},
+            reads=reads,
             inserts=[Insert(VERSIONS, version)],
             updates=[Update(OFFERINGS, offering_id, held.rev, values_of(changed))],
         )
@@ -152,7 +157,8 @@ async def withdraw_offering(
             {"offering_id": offering_id, "version": held.version, "by": caller.client_id},
             provider_id=held.provider_id,
         )
-        return Write([event], updates=[Update(OFFERINGS, held.id, held.rev, values_of(changed))])
+        update = Update(OFFERINGS, held.id, held.rev, values_of(changed))
+        return Write([event], reads=acting(caller), updates=[update])
 
     await commit_fresh(ledger, build)
     return await catalog.offering(offering_id)

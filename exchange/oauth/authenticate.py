@@ -49,4 +49,4 @@ class Authenticator:
         if organisation is None or organisation.status != "active":
             raise Unauthenticated("organisation_suspended", "The organisation is suspended.")
         scopes = known.scopes & scopes_of(organisation.roles)
-        return Caller(client.id, organisation.id, organisation.roles, scopes)
+        return Caller(client.id, organisation.id, organisation.roles, scopes, client.rev)

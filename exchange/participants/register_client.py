@@ -12,7 +12,7 @@ from exchange.ledger.ledger import Ledger
 from exchange.ledger.once import first_outcome, idempotency
 from exchange.ledger.write import Insert, Met, Update, Write
 from exchange.participants.model import Client
-from exchange.participants.store import CLIENTS, ORGANISATIONS, Participants
+from exchange.participants.store import CLIENTS, ORGANISATIONS, Participants, acting
 
 MAX_CLIENTS = 100
 
@@ -41,7 +41,7 @@ async def register_client(
                 "too_many_clients", f"An organisation has at most {MAX_CLIENTS} clients."
             )
         made = client_write(ledger, client_id, org_id, name, jwks, set_by=caller.client_id)
-        reads = {(ORGANISATIONS, org_id): organisation.rev}
+        reads = {(ORGANISATIONS, org_id): organisation.rev, **acting(caller)}
         return Write(made.events, reads=reads, inserts=made.inserts, once=once)
 
     _, result = await commit_fresh(ledger, build)
@@ -90,20 +90,19 @@ async def disable_client(
     client = await participants.client(client_id)
     if not caller.may("operator") and client.org_id != caller.org_id:
         raise Forbidden("organisation_not_yours", "You may disable clients of your own only.")
-    if client.status == "disabled":
-        return client
 
     async def build() -> Write:
         current = await participants.client(client_id)
+        if current.status == "disabled":  # disabling again changes nothing, and is no leaf
+            return Write(reads={(CLIENTS, client_id): current.rev})
         event = ledger.event(
             "client.disabled.v1",
             client_id,
             {"client_id": client_id, "organisation_id": client.org_id, "by": caller.client_id},
             consumer_id=client.org_id,
         )
-        return Write(
-            [event], updates=[Update(CLIENTS, client_id, current.rev, {"status": "disabled"})]
-        )
+        disabled = Update(CLIENTS, client_id, current.rev, {"status": "disabled"})
+        return Write([event], reads=acting(caller), updates=[disabled])
 
     await commit_fresh(ledger, build)
     return await participants.client(client_id)

@@ -16,7 +16,7 @@ from exchange.ledger.ledger import Ledger
 from exchange.ledger.once import first_outcome, idempotency
 from exchange.ledger.write import Event, Insert, Met, Update, Write
 from exchange.participants.model import Evidence, Organisation
-from exchange.participants.store import ORGANISATIONS, Participants
+from exchange.participants.store import ORGANISATIONS, Participants, acting
 from exchange.participants.tables import AttributeVersionRow
 
 VERSIONS = AttributeVersionRow.__table__  # type: ignore[attr-defined]
@@ -51,7 +51,9 @@ async def register_organisation(
         ledger, org_id, name_en, name_zh, roles, attributes, set_by=caller.client_id
     )
     once = idempotency(caller.client_id, idempotency_key, body, org_id)
-    result = await ledger.commit(Write(write.events, inserts=write.inserts, once=once))
+    result = await ledger.commit(
+        Write(write.events, reads=acting(caller), inserts=write.inserts, once=once)
+    )
     if isinstance(result, Met):
         org_id = first_outcome(result, body)
     return await participants.organisation(org_id)
@@ -130,7 +132,7 @@ async def set_attribute(
         }
         attributes[name] = {"value": value, "evidence": evidence, "version": version}
         update = Update(ORGANISATIONS, org_id, organisation.rev, {"attributes": attributes})
-        return Write([event], inserts=[row], updates=[update])
+        return Write([event], reads=acting(caller), inserts=[row], updates=[update])
 
     await commit_fresh(ledger, build)
     return await participants.organisation(org_id)

@@ -7,11 +7,19 @@ from sqlalchemy import Connection, Row, select
 from exchange.cache import RowCache
 from exchange.db import Database
 from exchange.errors import NotFound
+from exchange.http import Caller
+from exchange.ledger.write import RowKey
 from exchange.participants.model import Attribute, Client, Organisation
 from exchange.participants.tables import ClientRow, OrganisationRow
 
 ORGANISATIONS = OrganisationRow.__table__  # type: ignore[attr-defined]
 CLIENTS = ClientRow.__table__  # type: ignore[attr-defined]
+
+
+def acting(caller: Caller) -> dict[RowKey, int]:
+    """Return what a caller's write has to read: its client, which may be disabled meanwhile."""
+    rev = caller.client_rev
+    return {} if rev is None else {(CLIENTS, caller.client_id): rev}
 
 
 class Participants:

@@ -2,6 +2,7 @@
 
 import asyncio
 from functools import partial
+from threading import current_thread
 
 import pytest
 
@@ -286,6 +287,22 @@ async def test_a_use_is_refused_once_what_it_rests_on_changed(database, world, w
             await use(world, grant, version, client=client)
     assert len(database.sql("SELECT id FROM uses")) == 1
     judge(database.sql)
+
+
+async def test_caches_are_touched_by_the_event_loop_alone(world, monkeypatch):
+    """A row that is dropped by another thread while it is looked up would be an error."""
+    parts, dropped = world.parts, []
+    for cache in (parts.participants.organisations, parts.catalog.offerings):
+        drop = cache.drop
+        monkeypatch.setattr(
+            cache, "drop", lambda ids, d=drop: (dropped.append(current_thread()), d(ids))
+        )
+    parts.tasks[0].cancel()
+    before = await parts.participants.organisations.get(world.sme.org_id)
+    await world.set_attribute(world.sme.org_id, "headcount", 7)
+    after = await parts.participants.organisations.get(world.sme.org_id)
+    assert (before.rev + 1, after.attributes["headcount"].value) == (after.rev, 7)
+    assert set(dropped) == {current_thread()}
 
 
 async def test_everything_is_as_it_was_after_a_restart(database):

@@ -95,6 +95,15 @@ async def test_of_many_at_once_with_one_key_one_is_done(database, ledger):
     assert judge_log(database.sql).size == 2
 
 
+async def test_a_key_that_stands_in_the_way_answers_and_is_not_set(database, ledger):
+    await ledger.commit(Write(once=[once("k", {"n": 1})]))
+    assert await ledger.commit(entries(ledger, unless=["j", "k"])) == Met("k", {"n": 1})
+    free = entries(ledger, unless=["j"])
+    assert isinstance(await ledger.commit(free), Committed)
+    assert database.sql("SELECT key FROM once_keys") == [("k",)]
+    assert await ledger.size() == 2
+
+
 async def test_a_once_key_expires(ledger, monkeypatch):
     clock = now_ms()
     monkeypatch.setattr(writers, "now_ms", lambda: clock)

@@ -120,19 +120,13 @@ def test_two_workers_open_a_new_log_at_once(postgres):
 
 
 @pytest.mark.sqlite
-@pytest.mark.parametrize("elsewhere", [False, True])
-async def test_a_second_process_on_sqlite_is_sent_away(sqlite, tmp_path, elsewhere):
-    """Also where another state folder names the same database."""
+async def test_a_second_process_on_sqlite_is_sent_away(sqlite):
+    settings = {"EXCHANGE_STATE_DIR": str(sqlite.state), "EXCHANGE_DATABASE_URL": ""}
     async with open_exchange(sqlite):
-        state = tmp_path / "other" if elsewhere else sqlite.state
-        environment = {
-            "EXCHANGE_STATE_DIR": str(state),
-            "EXCHANGE_DATABASE_URL": f"sqlite:///{sqlite.file}" if elsewhere else "",
-        }
         done = subprocess.run(
             [sys.executable, "-m", "exchange.cli.main", "init"],
             cwd=ROOT,
-            env={**os.environ, **environment},
+            env=os.environ | settings,
             capture_output=True,
             text=True,
             timeout=60,
@@ -142,6 +136,17 @@ async def test_a_second_process_on_sqlite_is_sent_away(sqlite, tmp_path, elsewhe
     assert "EXCHANGE_DATABASE_URL" in done.stderr
     async with open_exchange(sqlite):  # the lock ends with its holder
         pass
+
+
+@pytest.mark.sqlite
+async def test_another_state_folder_on_the_same_sqlite_is_sent_away(sqlite, tmp_path):
+    other = {"state_dir": tmp_path / "other", "database_url": f"sqlite:///{sqlite.file}"}
+    async with open_exchange(sqlite):
+        with pytest.raises(StartUpError, match="Another exchange already runs on"):
+            open_database(sqlite.settings(**other))
+    db, lock = open_database(sqlite.settings(**other))
+    db.close()
+    lock.close()
 
 
 @pytest.mark.sqlite

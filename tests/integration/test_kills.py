@@ -16,7 +16,7 @@ KINDS = [
 def test_kills(kind, tmp_path):
     name, workers = kind
     database = OwnDatabase(name, tmp_path / "state")
-    run = KillRun(database, workers=workers)
+    run = KillRun(database, workers=workers, while_starting=0)
     try:
         run.open()
         for _ in range(KILLS):

@@ -126,7 +126,6 @@ async def test_withdrawing_in_parallel_is_one_leaf(place):
     assert judge(database.sql).count("offering.withdrawn.v1") == 1
 
 
-@pytest.mark.xfail(reason="disable_client builds anew over a row that is disabled", strict=True)
 async def test_disabling_in_parallel_is_one_leaf(place):
     database, world, workers = place
     served = [_as(world, workers[n % len(workers)]) for n in range(3)]

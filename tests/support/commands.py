@@ -36,6 +36,11 @@ def exchange(
     )
 
 
+def _heed_interrupts() -> None:
+    """Undo what a shell does to its background jobs: they would ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Running:
     """A verb that goes on, such as `run`: its lines as they come, and an end by signal."""
 
@@ -48,6 +53,7 @@ class Running:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=_heed_interrupts,
         )
         self.said = ""
 

@@ -70,9 +70,16 @@ class KillRun:
     """One exchange that is killed again and again."""
 
     def __init__(
-        self, database: OwnDatabase, *, workers: int = 1, clients: int = 4, seed: int | None = None
+        self,
+        database: OwnDatabase,
+        *,
+        workers: int = 1,
+        clients: int = 4,
+        seed: int | None = None,
+        while_starting: float = 0.2,
     ) -> None:
         self.database, self.workers, self.clients = database, workers, clients
+        self._while_starting = while_starting  # how often a restart is killed on its way
         self.random = random.Random(seed)
         self.figures, self.heard = Figures(), Heard()
         self.server = ExchangeServer(
@@ -133,7 +140,7 @@ class KillRun:
         self._go.clear()
         for name, idle in self._idle.items():
             assert idle.wait(40), f"{name} does not come back"
-        if self.random.random() < 0.2:
+        if self.random.random() < self._while_starting:
             self._start_and_kill()
         started = time.monotonic()
         self.server.start()

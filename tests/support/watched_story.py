@@ -41,7 +41,7 @@ class Story:
                 for key in private_parts(json.loads(path.read_text())):
                     self.watch.plant(f"a token key ({path.name})", key)
         self.watch.plant("the state's path", server.state)
-        self.watch.plant("the source's path", ROOT)
+        self.watch.plant("the source's path", ROOT / "exchange")
         self.watch.plant("the interpreter's path", Path(httpx.__file__).parents[1])
         by = self.watch.follow("operator", operator(server.state))
         self.operator = by

@@ -33,6 +33,15 @@ def test_met_is_answered_before_anything_else():
     assert "new" not in state.once
 
 
+def test_a_key_that_stands_in_the_way_answers_and_is_not_set():
+    write = Write(once=[Once("x", FAR)], unless=["k"])
+    assert admit(write, seen()) == Met("k", {"n": 1})
+    state = seen()
+    assert admit(Write(once=[Once("x", FAR)], unless=["y"]), state) is None
+    assert set(state.once) == {"k", "x"}
+    assert admit(Write(unless=["x"], reads={(A, "1"): 99}), state) == Met("x", None)
+
+
 def test_stale_names_every_row_that_changed_or_is_gone():
     write = Write(
         reads={(A, "1"): 3, (A, "2"): 1, (B, "1"): 1},
@@ -85,26 +94,28 @@ def test_an_admitted_write_is_met_by_the_next():
 
 def test_what_a_batch_names():
     batch = [
-        Write(reads={(A, "1"): 1}, once=[Once("k", FAR)], forgets=["f"]),
+        Write(reads={(A, "1"): 1}, once=[Once("k", FAR)], unless=["u"], forgets=["f"]),
         Write(updates=[Update(B, "2", 1, {})], spends=[Spend("c", 1, 2)]),
     ]
-    assert names(batch) == ({(A, "1")}, {(B, "2")}, {"c"}, {"k"})
+    assert names(batch) == ({(A, "1")}, {(B, "2")}, {"c"}, {"k", "u"})
 
 
 ROW = st.tuples(st.sampled_from([A, B]), st.sampled_from(["1", "2"]))
 WRITES = st.lists(
     st.builds(
-        lambda reads, updates, spends, once, forgets: Write(
+        lambda reads, updates, spends, once, unless, forgets: Write(
             reads=reads,
             updates=[Update(t, i, rev, {}) for (t, i), rev in updates.items()],
             spends=[Spend(k, n, 6) for k, n in spends],
             once=[Once(k, FAR, {"by": k}) for k in once],
+            unless=unless,
             forgets=forgets,
         ),
         st.dictionaries(ROW, st.integers(1, 3), max_size=2),
         st.dictionaries(ROW, st.integers(1, 3), max_size=2),
         st.lists(st.tuples(st.sampled_from("cd"), st.integers(1, 4)), max_size=3),
         st.lists(st.sampled_from("kl"), max_size=2, unique=True),
+        st.lists(st.sampled_from("kl"), max_size=1),
         st.lists(st.sampled_from("kl"), max_size=1),
     ),
     max_size=12,
@@ -125,7 +136,7 @@ def test_a_batch_is_as_its_writes_one_by_one(batch):
         for spend in write.spends:
             totals[spend.key] += spend.amount
             passed |= totals[spend.key] > spend.ceiling
-        if any(o.key in once for o in write.once):
+        if any(key in once for key in [*(o.key for o in write.once), *write.unless]):
             assert isinstance(got, Met)
         elif any(revs.get(row) != rev for row, rev in wanted.items()):
             assert isinstance(got, Stale)
