@@ -41,6 +41,7 @@ trap 'kill "$pip" 2>/dev/null; echo; echo "Stopped; the next make goes on."; exi
 shown=0
 while kill -0 "$pip" 2>/dev/null; do
     now=$(grep -cE '^(Collecting|Requirement already)' .venv/pip.log 2>/dev/null || true)
+    now=${now:-0}  # the log may not be there yet
     if [ -t 1 ] && [ "$now" != "$shown" ]; then
         shown=$now
         printf '\r  %s of %s' "$shown" "$total"
