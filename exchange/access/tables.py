@@ -7,14 +7,17 @@ from sqlmodel import Field, SQLModel
 
 from exchange.columns import big, json_document
 
+# Indexes of a party begin with the party. Begun with the log they would hold every column of the
+# primary key, and PostgreSQL, before its first statistics, walks them to check foreign keys.
+
 
 class RequestRow(SQLModel, table=True):
     """What was asked."""
 
     __tablename__: ClassVar[str] = "access_requests"
     __table_args__ = (
-        Index("ix_access_requests_consumer", "log_id", "consumer_id", "id"),
-        Index("ix_access_requests_provider", "log_id", "provider_id", "id"),
+        Index("ix_access_requests_consumer", "consumer_id", "log_id", "id"),
+        Index("ix_access_requests_provider", "provider_id", "log_id", "id"),
     )
     log_id: str = Field(primary_key=True)
     id: str = Field(primary_key=True)
@@ -69,8 +72,8 @@ class GrantRow(SQLModel, table=True):
         ),
         UniqueConstraint("log_id", "request_id"),
         UniqueConstraint("log_id", "status_index"),
-        Index("ix_grants_consumer", "log_id", "consumer_id", "id"),
-        Index("ix_grants_provider", "log_id", "provider_id", "id"),
+        Index("ix_grants_consumer", "consumer_id", "log_id", "id"),
+        Index("ix_grants_provider", "provider_id", "log_id", "id"),
         Index("ix_grants_end", "log_id", "status", "ends_ms"),
     )
     log_id: str = Field(primary_key=True)

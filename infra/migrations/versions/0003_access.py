@@ -47,13 +47,13 @@ def upgrade() -> None:
     op.create_index(
         "ix_access_requests_consumer",
         "access_requests",
-        ["log_id", "consumer_id", "id"],
+        ["consumer_id", "log_id", "id"],
         unique=False,
     )
     op.create_index(
         "ix_access_requests_provider",
         "access_requests",
-        ["log_id", "provider_id", "id"],
+        ["provider_id", "log_id", "id"],
         unique=False,
     )
     op.create_table(
@@ -110,9 +110,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("log_id", "request_id"),
         sa.UniqueConstraint("log_id", "status_index"),
     )
-    op.create_index("ix_grants_consumer", "grants", ["log_id", "consumer_id", "id"], unique=False)
+    op.create_index("ix_grants_consumer", "grants", ["consumer_id", "log_id", "id"], unique=False)
     op.create_index("ix_grants_end", "grants", ["log_id", "status", "ends_ms"], unique=False)
-    op.create_index("ix_grants_provider", "grants", ["log_id", "provider_id", "id"], unique=False)
+    op.create_index("ix_grants_provider", "grants", ["provider_id", "log_id", "id"], unique=False)
     op.create_table(
         "sessions",
         sa.Column("log_id", sa.String(), nullable=False),
