@@ -30,6 +30,7 @@ class MountedDoor:
             grant = await self._desk.store.grant(grant_id)
             if grant is None:
                 return None
+            await self._client(grant.client_id)
             terms, objects = await self._desk.catalog.version(
                 grant.offering_id, grant.offering_version
             )
@@ -73,12 +74,18 @@ class MountedDoor:
         except ExchangeError:
             log_to.exception("use_end_not_recorded")
 
+    async def _client(self, client_id: str) -> Client:
+        """Return a client that may still act; one that is disabled gets nothing more."""
+        client = await self._desk.participants.clients.get(client_id)
+        if client is None or client.status != "active":
+            raise DoorRefused("client_disabled", "This client may not use the grant any more.")
+        return client
+
     async def _parties(self, use: Use) -> tuple[Grant, Client]:
         grant = await self._desk.store.grant(use.grant_id)
-        client = await self._desk.participants.clients.get(use.client_id)
-        if grant is None or client is None or client.status != "active":
-            raise DoorRefused("client_disabled", "This client may not use the grant any more.")
-        return grant, client
+        if grant is None:
+            raise DoorRefused("grant_unknown", "There is no such grant any more.")
+        return grant, await self._client(use.client_id)
 
 
 class MountedSources:

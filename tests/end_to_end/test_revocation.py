@@ -40,7 +40,8 @@ def large(platform):
     return publish(platform, source=source)
 
 
-def test_a_running_download_is_cut_when_its_grant_is_revoked(large, platform, sme):
+@pytest.mark.parametrize("how", ["grant revoked", "client disabled"])
+def test_a_running_download_is_cut(server, large, platform, sme, how):
     grant = ask(sme, large)["grant"]["id"]
     headers = {"Authorization": f"Bearer {sme.token(f'grant:{grant}')}"}
     path = f"/gateway/grants/{grant}/files/large.bin"
@@ -53,7 +54,10 @@ def test_a_running_download_is_cut_when_its_grant_is_revoked(large, platform, sm
         for piece in answer.iter_raw(64 * 1024):
             got += len(piece)
             if got > 4 * 1024 * 1024 and not revoked:
-                platform.post(f"/v1/grants/{grant}/revoke", {"reason": "other"})
+                if how == "grant revoked":
+                    platform.post(f"/v1/grants/{grant}/revoke", {"reason": "other"})
+                else:
+                    operator(server.state).post(f"/v1/clients/{sme.profile.client_id}/disable")
                 revoked = time.monotonic()
             if revoked:
                 time.sleep(0.02)  # a reader slower than the file is long
