@@ -68,10 +68,15 @@ def ask_once(
     if decision.outcome == "permit":
         return Once(ask_key, now + decision.obligations["days"] * DAY_MS, outcome)
     if decision.outcome == "needs_approval":
-        return Once(f"{ask_key}:pending:{version}", now + PENDING_MS, outcome)
+        return Once(pending_key(ask_key, version), now + PENDING_MS, outcome)
     basis = [ask.days, *sorted(f"{table.name}:{row}:{rev}" for (table, row), rev in reads.items())]
     digest = hashlib.sha256(canonical.encode(basis)).hexdigest()
     return Once(f"{ask_key}:denied:{digest}", now + DAY_MS, outcome)
+
+
+def pending_key(ask_key: str, version: int) -> str:
+    """Return the once key of a request that waits, which it does for one version's terms."""
+    return f"{ask_key}:pending:{version}"
 
 
 def _salted(value: object) -> tuple[str, str]:
@@ -115,8 +120,8 @@ class Record:
     def write(self, reads: Mapping[RowKey, int], once: Sequence[Once], ask_key: str) -> Write:
         """Return the rows and the leaf as one write.
 
-        `ask_key` is named whatever was decided: where a grant or a pending request of the same
-        question stands, it answers, and this decision leaves nothing behind.
+        Whatever was decided: where a grant or a pending request of the same question stands, it
+        answers, and this decision leaves nothing behind.
         """
         inserts = [
             Insert(REQUESTS, self._request_row()),
@@ -124,7 +129,8 @@ class Record:
         ]
         if self._grant is not None:
             inserts.append(Insert(GRANTS, {**self._grant, "event_id": self._event.id}))
-        return Write([self._event], reads=reads, inserts=inserts, once=once, unless=[ask_key])
+        stands = [ask_key, pending_key(ask_key, self._parties.offering.version)]
+        return Write([self._event], reads=reads, inserts=inserts, once=once, unless=stands)
 
     def answer(self, leaf_index: int, receipt: Receipt) -> Answer:
         """Return the answer, once the leaf stands at `leaf_index`."""

@@ -84,6 +84,19 @@ def test_a_pending_request_does_not_outlive_the_terms_that_made_it_wait(platform
     assert again["offering_version"] == 2
 
 
+def test_a_pending_request_answers_even_where_the_policy_would_now_refuse(platform, sme):
+    offering = publish(platform, file_name="still.bin", approval="provider")
+    first = ask(sme, offering)
+    assert first["status"] == "pending_approval"
+    mine = sme.profile.organisation_id
+    body = {"value": "US", "evidence": "self_declared"}
+    sme.put(f"/v1/organisations/{mine}/attributes/jurisdiction", body)
+    again = ask(sme, offering)
+    assert (again["id"], again["status"]) == (first["id"], "pending_approval")
+    requests = [r for r in sme.pages("/v1/access-requests") if r["offering_id"] == offering["id"]]
+    assert len(requests) == 1
+
+
 TERM_NAMES = {
     "kind",
     "title_en",
