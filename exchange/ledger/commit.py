@@ -33,7 +33,7 @@ from exchange.ledger.admit import Seen, admit, names
 from exchange.ledger.bulk import insert_rows, upsert_rows
 from exchange.ledger.tables import Counter, Entry, LogState, OnceKey, StoredCheckpoint, Tile
 from exchange.ledger.tree import full_tiles
-from exchange.ledger.write import Committed, Exhausted, LeafIndex, Met, Once, Stale, Write
+from exchange.ledger.write import Committed, LeafIndex, Once, Outcome, Write
 
 LOG = LogState.__table__  # type: ignore[attr-defined]
 ENTRIES = Entry.__table__  # type: ignore[attr-defined]
@@ -42,7 +42,6 @@ TILES = Tile.__table__  # type: ignore[attr-defined]
 ONCE = OnceKey.__table__  # type: ignore[attr-defined]
 COUNTERS = Counter.__table__  # type: ignore[attr-defined]
 
-Result = Committed | Met | Stale | Exhausted
 
 # Statements are built once: building them cost more than running them.
 LOCK_LOG = (
@@ -71,7 +70,7 @@ class Log:
 class Batch:
     """What one transaction did: a result a write, and the new checkpoint if the log grew."""
 
-    results: Sequence[Result]
+    results: Sequence[Outcome]
     note: str | None
     size: int
 

@@ -17,10 +17,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from exchange.clock import now_ms
 from exchange.db import Database
 from exchange.errors import Unavailable
-from exchange.ledger.commit import Batch, Log, Result, commit, forget_expired
+from exchange.ledger.commit import Batch, Log, commit, forget_expired
 from exchange.ledger.keep import Keeper
 from exchange.ledger.outcome import cannot_tell, committed_before
-from exchange.ledger.write import Committed, Exhausted, Met, Stale, Write
+from exchange.ledger.write import Committed, Exhausted, Met, Outcome, Stale, Write
 
 NOT_DONE = "The audit log could not record this: not done."
 UNKNOWN = "The audit log cannot confirm this: look whether it was done before you repeat it."
@@ -195,7 +195,7 @@ class Writer:
             self._broken = True
 
     def _release(self, ready: Sequence[tuple[Batch, list[_Waiting]]]) -> None:
-        done: list[tuple[_Waiting, Result | Exception]] = []
+        done: list[tuple[_Waiting, Outcome | Exception]] = []
         for batch, waiting in ready:
             done.extend(zip(waiting, batch.results, strict=True))
         writes = [item.write for item, result in done if isinstance(result, Committed)]
@@ -207,9 +207,9 @@ class Writer:
         _resolve(done)
 
 
-def _resolve(done: Sequence[tuple[_Waiting, Result | Exception]]) -> None:
+def _resolve(done: Sequence[tuple[_Waiting, Outcome | Exception]]) -> None:
     """Answer each caller on its own event loop, with one wake-up a loop."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Waiting, Result | Exception]]] = {}
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Waiting, Outcome | Exception]]] = {}
     for item, result in done:
         by_loop.setdefault(item.loop, []).append((item, result))
     for loop, items in by_loop.items():
@@ -217,7 +217,7 @@ def _resolve(done: Sequence[tuple[_Waiting, Result | Exception]]) -> None:
             loop.call_soon_threadsafe(_set_results, items)
 
 
-def _set_results(items: Sequence[tuple[_Waiting, Result | Exception]]) -> None:
+def _set_results(items: Sequence[tuple[_Waiting, Outcome | Exception]]) -> None:
     for item, result in items:
         if item.future.done():
             continue
