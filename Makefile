@@ -51,8 +51,8 @@ campaign: .venv/dev.done ## long fault, fuzz and memory runs (an hour or more)
 
 .PHONY: requirements
 requirements: .venv/dev.done ## pin the dependencies anew, by hash
-	$(BIN)/pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --extra sample --extra build -o requirements.txt pyproject.toml
-	$(BIN)/pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --extra sample --extra build --extra dev -o requirements-dev.txt pyproject.toml
+	$(BIN)/pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --extra server --extra cli --extra sample --extra build -o requirements.txt pyproject.toml
+	$(BIN)/pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --extra server --extra cli --extra sample --extra build --extra dev -o requirements-dev.txt pyproject.toml
 
 .PHONY: clean
 clean: ## remove the virtual environment and caches; state/ and demo/ stay

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from connectors.gateway import api as gateway_api
 from connectors.gateway.problems import GatewayProblem, answer_problem
 from exchange import __version__, health
-from exchange.access import api as access_api
+from exchange.access.api import requests as access_api
 from exchange.access.authorize_grant import authorize_grant
 from exchange.catalog import api as catalog_api
 from exchange.clock import now_ms

@@ -42,13 +42,27 @@ bearer = HTTPBearer(
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls, as their verified token and the participants' records say."""
+    """Who calls, as their verified token and the participants' records say.
+
+    `sight` are the organisations whose affairs it may read beside its own; None means all.
+    """
 
     client_id: str
     org_id: str
     roles: frozenset[str]
     scopes: frozenset[str]
     client_rev: int | None = None  # of the client's record, which writes recheck
+    member_id: str | None = None  # the person whose client it is; None: a program
+    sight: frozenset[str] | None = frozenset()
+
+    @property
+    def reads_all(self) -> bool:
+        """Whether everybody's affairs are open to it: the operator, an auditor of the whole."""
+        return self.sight is None
+
+    def reads(self, *org_ids: str | None) -> bool:
+        """Whether it may read what concerns one of these organisations."""
+        return self.sight is None or any(o == self.org_id or o in self.sight for o in org_ids if o)
 
     def may(self, *roles: str) -> bool:
         """Whether the caller's organisation holds one of these roles."""

@@ -43,6 +43,7 @@ NOTHING = {
     "jurisdictions": [],
     "min_evidence": "certified",
     "approval": "provider",
+    "approvers": 1,
     "sizes": [],
     "max_sessions": None,
 }

@@ -65,6 +65,8 @@ class Grant:
     actions: Sequence[str]
     obligations: Mapping[str, Any]
     ask: str
+    terms_digest: str | None
+    renewals: int
     status: GrantStatus
     status_index: int
     starts_ms: int

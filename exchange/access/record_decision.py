@@ -21,6 +21,7 @@ from exchange.participants.store import CLIENTS, ORGANISATIONS
 from exchange.policy.activate import ACTIVE, STATE, PolicyInForce
 from exchange.policy.model import Decision, PolicyInput
 
+NEVER_MS = 2**53 - 1
 PENDING_MS = 3650 * DAY_MS  # until requests lapse, a pending one stands
 STATUS: Mapping[str, RequestStatus] = {
     "permit": "permitted",
@@ -184,7 +185,16 @@ class Record:
             **self._both,
             **self._asked,
             "days": self._ask.days,
+            "form": {},
+            "accepted_terms": None,
+            "renews": None,
             "status": STATUS[self._decision.outcome],
+            "decision_id": self._decision_id,
+            "grant_id": self._grant["id"] if self._grant is not None else None,
+            "waits_for": None,
+            "since_ms": self._now,
+            "until_ms": NEVER_MS,
+            "remind_ms": NEVER_MS,
             "rev": 1,
             "created_ms": self._now,
         }
@@ -219,6 +229,8 @@ class Record:
             **self._asked,
             "obligations": obligations,
             "ask": self._ask.key(self._parties.client.id),
+            "terms_digest": None,
+            "renewals": 0,
             "status": "active",
             "status_index": LeafIndex(),
             "starts_ms": self._now,

@@ -25,15 +25,14 @@ _GRANT = list(GRANTS.c)
 
 
 def visible(query: Any, table: Table, caller: Caller) -> Any:
-    """Narrow a query to rows whose consumer or provider is the caller's organisation.
-
-    Operators and auditors see all.
-    """
-    if caller.may("operator", "auditor"):
+    """Narrow a query to rows whose consumer or provider the caller may read about."""
+    if caller.sight is None:
         return query
-    return query.where(
-        or_(table.c.consumer_id == caller.org_id, table.c.provider_id == caller.org_id)
-    )
+    if not caller.sight:  # nearly everybody: their own organisation's
+        own = caller.org_id
+        return query.where(or_(table.c.consumer_id == own, table.c.provider_id == own))
+    ids = [caller.org_id, *caller.sight]
+    return query.where(or_(table.c.consumer_id.in_(ids), table.c.provider_id.in_(ids)))
 
 
 class AccessStore:
@@ -109,21 +108,20 @@ class AccessStore:
 
 
 def _answer_query() -> Any:
-    grant = [c.label(f"grant_{c.name}") for c in _GRANT]
+    grant = [c.label(f"of_grant_{c.name}") for c in _GRANT]
     decision = ("outcome", "reasons", "remedies", "policy_digest", "event_id")
     return (
         select(
             REQUESTS,
-            DECISIONS.c.id.label("decision_id"),
             *[DECISIONS.c[name] for name in decision],
             *grant,
         )
         .join(
             DECISIONS,
-            (DECISIONS.c.log_id == REQUESTS.c.log_id) & (DECISIONS.c.request_id == REQUESTS.c.id),
+            (DECISIONS.c.log_id == REQUESTS.c.log_id) & (DECISIONS.c.id == REQUESTS.c.decision_id),
         )
         .outerjoin(
-            GRANTS, (GRANTS.c.log_id == REQUESTS.c.log_id) & (GRANTS.c.request_id == REQUESTS.c.id)
+            GRANTS, (GRANTS.c.log_id == REQUESTS.c.log_id) & (GRANTS.c.id == REQUESTS.c.grant_id)
         )
     )
 
@@ -135,8 +133,8 @@ def _grant(row: Row[Any]) -> Grant:
 def _answer(row: Row[Any]) -> Answer:
     values = row._asdict()
     grant = None
-    if values["grant_id"] is not None:
-        grant = Grant(**{c.name: values[f"grant_{c.name}"] for c in _GRANT})
+    if values["of_grant_id"] is not None:
+        grant = Grant(**{c.name: values[f"of_grant_{c.name}"] for c in _GRANT})
     return Answer(
         request_id=row.id,
         decision_id=row.decision_id,

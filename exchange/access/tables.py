@@ -18,6 +18,8 @@ class RequestRow(SQLModel, table=True):
     __table_args__ = (
         Index("ix_access_requests_consumer", "consumer_id", "log_id", "id"),
         Index("ix_access_requests_provider", "provider_id", "log_id", "id"),
+        Index("ix_access_requests_remind", "log_id", "remind_ms"),
+        Index("ix_access_requests_until", "log_id", "until_ms"),
     )
     log_id: str = Field(primary_key=True)
     id: str = Field(primary_key=True)
@@ -29,9 +31,43 @@ class RequestRow(SQLModel, table=True):
     purpose: str
     actions: list[str] = Field(sa_column=json_document())
     days: int = Field(sa_column=big())
+    form: dict[str, Any] = Field(sa_column=json_document())
+    accepted_terms: str | None = None
+    renews: str | None = None  # the grant that this asks to renew
     status: str
+    decision_id: str  # the latest
+    grant_id: str | None = None  # what came of it
+    waits_for: str | None = None  # provider, consumer; None: nobody
+    since_ms: int = Field(sa_column=big())
+    until_ms: int = Field(sa_column=big())  # it lapses, unless somebody acts
+    remind_ms: int = Field(sa_column=big())
     rev: int
     created_ms: int = Field(sa_column=big())
+
+
+class StepRow(SQLModel, table=True):
+    """What somebody did about a request after it was made; the text opens its leaf's commitment."""
+
+    __tablename__: ClassVar[str] = "request_steps"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["log_id", "request_id"], ["access_requests.log_id", "access_requests.id"]
+        ),
+        Index("ix_request_steps_request", "log_id", "request_id", "id"),
+    )
+    log_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    request_id: str
+    consumer_id: str
+    provider_id: str
+    kind: str
+    by_org: str | None = None  # None: the clock
+    by_client: str | None = None
+    by_member: str | None = None
+    text: str
+    salt: str
+    at_ms: int = Field(sa_column=big())
+    event_id: str
 
 
 class DecisionRow(SQLModel, table=True):
@@ -89,6 +125,8 @@ class GrantRow(SQLModel, table=True):
     actions: list[str] = Field(sa_column=json_document())
     obligations: dict[str, Any] = Field(sa_column=json_document())
     ask: str
+    terms_digest: str | None = None
+    renewals: int
     status: str
     status_index: int = Field(sa_column=big())
     starts_ms: int = Field(sa_column=big())

@@ -1,10 +1,13 @@
 """Offerings: pure types and rules."""
 
+import hashlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Protocol
 
+from exchange.catalog.form import FormField, form_field_of
 from exchange.errors import Conflict
+from exchange.formats import canonical
 from exchange.policy.model import OfferingTerms
 
 Kind = Literal["dataset", "compute", "technology"]
@@ -50,18 +53,43 @@ class Terms:
     sizes: tuple[Literal["micro", "small", "medium", "large"], ...]
     max_sessions: int | None
     source: Mapping[str, Any]
+    industries: tuple[str, ...] = ()
+    approvers: int = 1
+    answer_days: int = 14
+    terms_en: str = ""
+    terms_zh: str = ""
+    form: tuple[FormField, ...] = ()
+    audience: tuple[str, ...] | None = None
+    sample_rows: int = 0
+
+    @property
+    def terms_digest(self) -> str | None:
+        """`sha256:…` of the legal text that an applicant accepts; None where there is none.
+
+        Over the canonical JSON of `{"en": …, "zh": …}` (RFC 8785).
+        """
+        if not self.terms_en and not self.terms_zh:
+            return None
+        text = canonical.encode({"en": self.terms_en, "zh": self.terms_zh})
+        return "sha256:" + hashlib.sha256(text).hexdigest()
 
     def as_document(self) -> dict[str, Any]:
         """Return the terms as JSON: what a version keeps, and what its leaf hashes."""
         document = asdict(self)
         document["source"] = dict(self.source)
+        document["form"] = [{**each, "choices": list(each["choices"])} for each in document["form"]]
         return {k: list(v) if isinstance(v, tuple) else v for k, v in document.items()}
 
 
+LISTS = ("purposes", "jurisdictions", "sizes", "industries")
+
+
 def terms_of(document: Mapping[str, Any]) -> Terms:
-    """Read stored terms back."""
-    lists = ("purposes", "jurisdictions", "sizes")
-    values: dict[str, Any] = {k: tuple(v) if k in lists else v for k, v in document.items()}
+    """Read stored terms back; what older ones lack has its default."""
+    values: dict[str, Any] = {k: tuple(v) if k in LISTS else v for k, v in document.items()}
+    values["form"] = tuple(form_field_of(each) for each in document.get("form", ()))
+    if values.get("audience") is not None:
+        values["audience"] = tuple(values["audience"])
     return Terms(**values)
 
 
@@ -94,6 +122,7 @@ class Offering:
             "jurisdictions": list(terms.jurisdictions),
             "min_evidence": terms.min_evidence,
             "approval": terms.approval,
+            "approvers": terms.approvers,
             "sizes": list(terms.sizes),
             "max_sessions": terms.max_sessions,
         }

@@ -16,8 +16,8 @@ from exchange.cli.output import (
     print_table,
     session,
 )
-from exchange.cli.session import Refusal
 from exchange.cli.transfer import download
+from exchange.client.session import Refusal
 
 grant_app = typer.Typer(help="Grants: list, download under, revoke.", no_args_is_help=True)
 Receipt = Annotated[Path | None, typer.Option(help="Write the receipt (.tlog-proof) here")]

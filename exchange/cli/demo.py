@@ -9,11 +9,11 @@ from typing import Any
 from exchange.cli.access import keep_receipt
 from exchange.cli.log import read_log_key
 from exchange.cli.output import out, plain, print_said, print_table
-from exchange.cli.profile import read_profile
-from exchange.cli.session import Refusal, Session
 from exchange.cli.transfer import download, upload
 from exchange.cli.verify import check, print_refused, print_total
 from exchange.cli.world import TERMS, World, register, set_aside, write_dataset
+from exchange.client.profile import read_profile
+from exchange.client.session import Refusal, Session
 from exchange.formats.note import Verifier
 from exchange.formats.receipt import SUFFIX
 

@@ -15,7 +15,7 @@ from exchange.cli.output import (
     session,
     visible,
 )
-from exchange.cli.session import NotAnExchange, Session
+from exchange.client.session import NotAnExchange, Session
 from exchange.formats.errors import FormatError
 from exchange.formats.note import Verifier
 from exchange.formats.receipt import SUFFIX

@@ -19,8 +19,8 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 
-from exchange.cli.profile import ProfileProblem, read_profile
-from exchange.cli.session import NotAnExchange, Refusal, Session
+from exchange.client.profile import ProfileProblem, read_profile
+from exchange.client.session import NotAnExchange, Refusal, Session
 
 REFUSED, NOT_TRIED = 1, 2
 

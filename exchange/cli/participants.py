@@ -17,8 +17,8 @@ from exchange.cli.output import (
     print_table,
     session,
 )
-from exchange.cli.profile import Profile, create_profile, jwks_of, new_profile, update_profile
-from exchange.cli.session import Session
+from exchange.client.profile import Profile, create_profile, jwks_of, new_profile, update_profile
+from exchange.client.session import Session
 
 org_app = typer.Typer(help="Organisations and their attributes.", no_args_is_help=True)
 client_app = typer.Typer(help="Programs that act for an organisation.", no_args_is_help=True)

@@ -15,8 +15,14 @@ from exchange.cli.output import (
     print_json,
     session,
 )
-from exchange.cli.profile import create_profile, jwks_of, new_profile, read_profile, update_profile
-from exchange.cli.session import Session
+from exchange.client.profile import (
+    create_profile,
+    jwks_of,
+    new_profile,
+    read_profile,
+    update_profile,
+)
+from exchange.client.session import Session
 
 app = typer.Typer(help="Your key, and who you are.", no_args_is_help=True)
 

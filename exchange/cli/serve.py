@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exchange.cli.profile import ProfileProblem, read_profile, update_profile
 from exchange.cli.start_up import (
     check_port,
     database_said,
@@ -22,6 +21,7 @@ from exchange.cli.start_up import (
     read_settings,
     starting,
 )
+from exchange.client.profile import ProfileProblem, read_profile, update_profile
 from exchange.errors import StartUpError
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from exchange.cli.session import open_http
 from exchange.cli.start_up import check_port
+from exchange.client.session import open_http
 from exchange.errors import StartUpError
 
 if TYPE_CHECKING:

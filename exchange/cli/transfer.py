@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from exchange.cli.output import NotAsPublished, err
-from exchange.cli.session import Session
+from exchange.client.session import Session
 
 PIECE = 256 * 1024
 File = dict[str, Any]

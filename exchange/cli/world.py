@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from exchange.cli.participants import register as register_organisation
-from exchange.cli.profile import Profile, read_profile, update_profile
-from exchange.cli.session import Session
+from exchange.client.profile import Profile, read_profile, update_profile
+from exchange.client.session import Session
 from exchange.errors import StartUpError
 
 TERMS: dict[str, Any] = {

@@ -41,7 +41,7 @@ def admit(write: Write, seen: Seen) -> Met | Stale | Exhausted | None:
             seen.revs[(insert.table, insert.values["id"])] = insert.values["rev"]
     for key in write.forgets:
         seen.once.pop(key, None)
-    for once in write.once:
+    for once in (*write.once, *write.replaces):
         seen.once[once.key] = once.outcome
     return None
 

@@ -117,8 +117,7 @@ def router(ledger: Ledger, page_items: int) -> APIRouter:
 
 
 def _may_read(leaf: Leaf, caller: Caller) -> bool:
-    parties = {leaf.consumer_id, leaf.provider_id}
-    return caller.org_id in parties or caller.may("auditor", "operator")
+    return caller.reads(leaf.consumer_id, leaf.provider_id)
 
 
 def _text(text: str, cache: str) -> Response:

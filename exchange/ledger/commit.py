@@ -231,7 +231,7 @@ def _note_once_and_spent(
     final: dict[str, Once | None] = {}
     for write in writes:
         final.update(dict.fromkeys(write.forgets))
-        final.update({once.key: once for once in write.once})
+        final.update({once.key: once for once in (*write.once, *write.replaces)})
     gone = [key for key, once in final.items() if once is None]
     if gone:
         connection.execute(delete(ONCE).where(ONCE.c.key.in_(gone)))

@@ -77,3 +77,13 @@ class Counter(SQLModel, table=True):
     log_id: str = Field(primary_key=True)
     key: str = Field(primary_key=True)
     value: int = Field(sa_column=big())
+
+
+class FollowerRow(SQLModel, table=True):
+    """How far a follower of the log has come: `next_index` is the entry that it handles next."""
+
+    __tablename__: ClassVar[str] = "followers"
+    log_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    next_index: int = Field(sa_column=big())
+    rev: int

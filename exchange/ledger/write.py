@@ -129,6 +129,7 @@ class Write:
     once: Sequence[Once] = ()
     unless: Sequence[str] = ()  # once keys that, if met, answer instead; this write sets none
     forgets: Sequence[str] = ()  # once keys that this write frees, such as a revoked grant's
+    replaces: Sequence[Once] = ()  # once keys set whether they stand or not, such as a renewal's
 
 
 @dataclass(frozen=True, slots=True)

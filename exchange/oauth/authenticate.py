@@ -10,6 +10,7 @@ from exchange.participants.model import scopes_of
 from exchange.participants.store import Participants
 from exchange.settings import Settings
 
+READ_ALL = frozenset({"operator", "auditor"})
 RENEW = "POST /oauth/token gives a new one."
 
 
@@ -49,4 +50,9 @@ class Authenticator:
         if organisation is None or organisation.status != "active":
             raise Unauthenticated("organisation_suspended", "The organisation is suspended.")
         scopes = known.scopes & scopes_of(organisation.roles)
-        return Caller(client.id, organisation.id, organisation.roles, scopes, client.rev)
+        sight: frozenset[str] | None = (
+            frozenset() if organisation.roles.isdisjoint(READ_ALL) else None
+        )
+        return Caller(
+            client.id, organisation.id, organisation.roles, scopes, client.rev, sight=sight
+        )

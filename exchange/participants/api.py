@@ -157,7 +157,7 @@ def router(ledger: Ledger, participants: Participants, page_items: int) -> APIRo
         limit: Annotated[int, Query(ge=1, le=page_items)] = min(50, page_items),
     ) -> Page[OrganisationOut]:
         """List organisations: operators and auditors see all, others their own."""
-        only = None if caller.may("operator", "auditor") else caller.org_id
+        only = None if caller.reads_all else {caller.org_id, *(caller.sight or ())}
         found = await participants.list_organisations(decode_cursor(cursor), limit + 1, only)
         more = encode_cursor(found[limit - 1].id) if len(found) > limit else None
         return Page(items=[_organisation_out(o) for o in found[:limit]], next=more)
@@ -167,7 +167,7 @@ def router(ledger: Ledger, participants: Participants, page_items: int) -> APIRo
         org_id: OrgId, caller: Annotated[Caller, any_role]
     ) -> OrganisationOut:
         """Show an organisation: your own, or any for operators and auditors."""
-        _own_or(caller, org_id, "operator", "auditor")
+        _readable(caller, org_id)
         return _organisation_out(await participants.organisation(org_id))
 
     @routes.put(
@@ -221,7 +221,7 @@ def router(ledger: Ledger, participants: Participants, page_items: int) -> APIRo
     @routes.get("/organisations/{org_id}/clients", responses=problems(401, 403, 404, 422, 503))
     async def get_clients(org_id: OrgId, caller: Annotated[Caller, any_role]) -> Page[ClientOut]:
         """List an organisation's clients: at most a hundred, so one page."""
-        _own_or(caller, org_id, "operator", "auditor")
+        _readable(caller, org_id)
         await participants.organisation(org_id)
         return Page(items=[_client_out(c) for c in await participants.list_clients(org_id)])
 
@@ -233,8 +233,8 @@ def router(ledger: Ledger, participants: Participants, page_items: int) -> APIRo
     return routes
 
 
-def _own_or(caller: Caller, org_id: str, *roles: str) -> None:
-    if caller.org_id != org_id and not caller.may(*roles):
+def _readable(caller: Caller, org_id: str) -> None:
+    if not caller.reads(org_id):
         raise Forbidden("organisation_not_yours", "You may see your own organisation only.")
 
 

@@ -1,6 +1,6 @@
 """Reads of participants: cached for the hot path, fresh for everyone else."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, Row, select
 
@@ -45,14 +45,14 @@ class Participants:
         return found
 
     async def list_organisations(
-        self, after: str | None, limit: int, only: str | None = None
+        self, after: str | None, limit: int, only: Collection[str] | None = None
     ) -> list[Organisation]:
-        """Return organisations by id, `limit` at most, `only` one where the caller sees no more."""
+        """Return organisations by id, `limit` at most, of `only` these if given."""
         query = select(ORGANISATIONS).order_by(ORGANISATIONS.c.id).limit(limit)
         if after is not None:
             query = query.where(ORGANISATIONS.c.id > after)
         if only is not None:
-            query = query.where(ORGANISATIONS.c.id == only)
+            query = query.where(ORGANISATIONS.c.id.in_(only))
         rows = await self.db.read(lambda c: c.execute(query).all())
         return [_organisation(row) for row in rows]
 

@@ -114,7 +114,7 @@ class OfferingTerms(TypedDict):
 
     id: Id
     version: Positive
-    status: Literal["draft", "published", "withdrawn"]
+    status: Literal["draft", "published", "suspended", "withdrawn"]
     kind: Literal["dataset", "compute", "technology"]
     classification: Literal["general", "important", "core"]
     personal_information: Literal["none", "personal", "sensitive"]
@@ -123,6 +123,7 @@ class OfferingTerms(TypedDict):
     jurisdictions: Annotated[list[Country], Field(max_length=250, json_schema_extra=_UNIQUE)]
     min_evidence: Evidence
     approval: Literal["automatic", "provider"]
+    approvers: Annotated[int, Field(ge=1, le=8)]
     sizes: Annotated[list[Size], Field(max_length=4, json_schema_extra=_UNIQUE)]
     max_sessions: Positive | None
 

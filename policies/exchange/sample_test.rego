@@ -27,6 +27,7 @@ sample := {
 		"jurisdictions": ["CN", "SG"],
 		"min_evidence": "verified",
 		"approval": "automatic",
+		"approvers": 1,
 		"sizes": ["micro", "small", "medium"],
 		"max_sessions": 100,
 	},

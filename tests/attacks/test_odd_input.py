@@ -8,7 +8,7 @@ import json
 import httpx
 import pytest
 
-from exchange.cli.profile import jwks_of, new_profile
+from exchange.client.profile import jwks_of, new_profile
 from tests.support.actors import TERMS
 from tests.support.story import (
     DATABASES,

@@ -15,7 +15,7 @@ import httpx
 import psycopg
 import pytest
 
-from exchange.cli.session import Refusal
+from exchange.client.session import Refusal
 from tests.support.infra import postgres_server
 from tests.support.server import ROOT, ExchangeServer
 from tests.support.watch import Watch

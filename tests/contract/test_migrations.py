@@ -22,6 +22,8 @@ LOG_TABLES = {
     "checkpoints",
     "tiles",
     "counters",
+    "followers",
+    "request_steps",
     "access_requests",
     "decisions",
     "grants",

@@ -22,7 +22,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from exchange.cli.profile import jwks_of, new_profile
+from exchange.client.profile import jwks_of, new_profile
 from tests.support.actors import TERMS
 from tests.support.good_requests import GOOD, ORGANISATION, assertion_form, org
 from tests.support.story import DATABASES, ROLES, World, exchange_on, make_world

@@ -5,7 +5,7 @@ import time
 import httpx
 import pytest
 
-from exchange.cli.session import Refusal
+from exchange.client.session import Refusal
 from tests.support.actors import SME_ATTRIBUTES, ask, join, operator, publish
 from tests.support.server import ExchangeServer
 

@@ -224,8 +224,9 @@ async def test_remedies_followed_turn_a_refusal_into_a_yes() -> None:
             decision = await engine.decide(document)
         assert decision.outcome != "deny", (first, decision, document)
         if decision.outcome == "needs_approval":
-            approver = {"by": "mbr_01kexample0000000000approver", "at": document["now"]}
-            decision = await engine.decide({**document, "approvals": [approver]})
+            people = range(document["offering"]["approvers"])
+            approvals = [{"by": f"mbr_approver{n}", "at": document["now"]} for n in people]
+            decision = await engine.decide({**document, "approvals": approvals})
         assert decision.outcome == "permit", (first, decision)
         assert decision.obligations["days"] == document["request"]["days"]
         turned += 1

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-from exchange.cli.profile import Profile, jwks_of, new_profile, read_profile
-from exchange.cli.session import Session
+from exchange.client.profile import Profile, jwks_of, new_profile, read_profile
+from exchange.client.session import Session
 
 SME_ATTRIBUTES = {
     "jurisdiction": "CN",

@@ -58,7 +58,8 @@ def operator(parts: Parts) -> Caller:
 
 def _caller(client_id: str, org_id: str, role: str) -> Caller:
     roles = frozenset({role})
-    return Caller(client_id, org_id, roles, scopes_of(roles))
+    sight = None if role in ("operator", "auditor") else frozenset()
+    return Caller(client_id, org_id, roles, scopes_of(roles), sight=sight)
 
 
 @dataclass

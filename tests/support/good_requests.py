@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 
-from exchange.cli.profile import jwks_of, new_profile
-from exchange.cli.session import ASSERTION, Session
+from exchange.client.profile import jwks_of, new_profile
+from exchange.client.session import ASSERTION, Session
 from exchange.formats.tokens import make_client_assertion
 from tests.support.actors import TERMS
 from tests.support.story import World

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx
 
-from exchange.cli.session import Refusal, Session
+from exchange.client.session import Refusal, Session
 from exchange.formats import merkle
 from exchange.formats import receipt as receipts
 from exchange.formats.note import Verifier

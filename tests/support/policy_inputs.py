@@ -82,6 +82,7 @@ _SAMPLE: dict[str, Any] = {
         "jurisdictions": ["CN", "SG"],
         "min_evidence": "verified",
         "approval": "automatic",
+        "approvers": 1,
         "sizes": ["micro", "small", "medium"],
         "max_sessions": 100,
     },
@@ -195,13 +196,13 @@ _CHANGES: list[Callable[[dict[str, Any], random.Random], None]] = [
     *(_enterprise, _enterprise, _forget, _weaken, _jurisdiction, _personal_abroad),
     *(_important_abroad, _purpose, _purpose, _purposes, _days, _actions, _roles, _parties, _self),
     *(_approvals, _approvals, _openness, _numbers),
-    _offering(status=["draft", "withdrawn"]),
+    _offering(status=["draft", "suspended", "withdrawn"]),
     _offering(classification=["general", "important", "core"]),
     _offering(classification=["important"]),
     _offering(personal_information=["none", "personal", "sensitive"]),
     _offering(personal_information=["sensitive"]),
     _offering(min_evidence=EVIDENCE),
-    _offering(approval=["automatic", "provider", "provider"]),
+    _offering(approval=["automatic", "provider", "provider"], approvers=[1, 1, 2, 8]),
 ]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from exchange.cli.session import Refusal, Session
+from exchange.client.session import Refusal, Session
 from tests.support.actors import SME_ATTRIBUTES, TERMS, ask, join, operator, publish
 from tests.support.infra import postgres_server
 from tests.support.server import ExchangeServer

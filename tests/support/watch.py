@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 
 import httpx
 
-from exchange.cli.session import Session
+from exchange.client.session import Session
 
 
 @dataclass(frozen=True)

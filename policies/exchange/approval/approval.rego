@@ -1,15 +1,28 @@
 package exchange
 
 # Who decides about an approval's rights is the exchange; that nobody approves their own request
-# is checked here too.
-approved if {
+# is checked here too. Who approves twice counts once.
+approvers := {by |
 	some approval in input.approvals
-	approval.by != input.consumer.id
+	by := approval.by
+	by != input.consumer.id
+}
+
+approvers_sound if {
+	is_number(input.offering.approvers)
+	input.offering.approvers >= 1
+}
+
+# Four eyes are two people: the offering says how many must approve.
+approved if {
+	approvers_sound
+	count(approvers) >= input.offering.approvers
 }
 
 approval_settled if approved
 
 approval_settled if {
+	approvers_sound
 	input.offering.approval == "automatic"
 	input.offering.classification == "general"
 	input.offering.personal_information in {"none", "personal"}

@@ -55,3 +55,28 @@ test_wrong_types_never_permit if {
 		answer.decision == "needs_approval"
 	}
 }
+
+test_four_eyes_are_two_people if {
+	one := {"by": "mbr_one", "at": 1767225000}
+	two := {"by": "mbr_two", "at": 1767225100}
+	every approvals in [[], [one], [one, one], [one, {"by": "org_consumer", "at": 1767225100}]] {
+		waiting(exchange.decision, "approval_required_provider") with input as sample
+			with input.offering.approval as "provider"
+			with input.offering.approvers as 2
+			with input.approvals as approvals
+	}
+	exchange.decision.decision == "permit" with input as sample
+		with input.offering.approval as "provider"
+		with input.offering.approvers as 2
+		with input.approvals as [one, two]
+}
+
+test_wrong_numbers_of_approvers_never_permit if {
+	every wrong in [0, -1, "1", null, true, [1]] {
+		answer := exchange.decision with input as sample
+			with input.offering.approval as "provider"
+			with input.offering.approvers as wrong
+			with input.approvals as by_approver
+		answer.decision == "needs_approval"
+	}
+}

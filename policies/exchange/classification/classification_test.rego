@@ -3,7 +3,7 @@ package exchange_test
 import data.exchange
 
 test_not_published if {
-	every status in {"draft", "withdrawn"} {
+	every status in {"draft", "suspended", "withdrawn"} {
 		answer := exchange.decision with input as sample with input.offering.status as status
 		denied_only(answer, "offering_not_published", {"status": status})
 	}

@@ -22,8 +22,8 @@ from exchange.cli.output import (
     session,
     visible,
 )
-from exchange.cli.profile import ProfileProblem
-from exchange.cli.session import NotAnExchange, Refusal
+from exchange.client.profile import ProfileProblem
+from exchange.client.session import NotAnExchange, Refusal
 from tests.support.server import ROOT
 
 ID = "grt_k3x9_01j9zq4x5ve8wk2n7c6r3tq0ab"

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from exchange.cli import profile
-from exchange.cli.profile import ProfileProblem, create_profile, read_profile, update_profile
+from exchange.client import profile
+from exchange.client.profile import ProfileProblem, create_profile, read_profile, update_profile
 
 URL = "https://exchange.example"
 GOOD = profile.new_profile(URL)

@@ -7,9 +7,9 @@ from urllib.parse import parse_qs
 import httpx
 import pytest
 
-from exchange.cli import session as module
-from exchange.cli.profile import ProfileProblem, new_profile
-from exchange.cli.session import NotAnExchange, Refusal, Session, open_http
+from exchange.client import session as module
+from exchange.client.profile import ProfileProblem, new_profile
+from exchange.client.session import NotAnExchange, Refusal, Session, open_http
 from exchange.formats.jws import read_jws
 
 PROFILE = replace(new_profile("https://exchange.example/"), client_id="cli_1")

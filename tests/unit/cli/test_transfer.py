@@ -9,9 +9,9 @@ import pytest
 
 from exchange.cli import transfer
 from exchange.cli.output import NotAsPublished
-from exchange.cli.profile import new_profile
-from exchange.cli.session import Refusal, Session
 from exchange.cli.transfer import download, upload
+from exchange.client.profile import new_profile
+from exchange.client.session import Refusal, Session
 
 DATA = b"0123456789" * 5000
 URL = "https://exchange.example"

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from exchange.cli.profile import Profile, ProfileProblem
+from exchange.client.profile import Profile, ProfileProblem
 from exchange.formats.errors import FormatError
 from exchange.formats.tokens import make_client_assertion
 

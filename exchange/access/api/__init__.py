@@ -1,0 +1,1 @@
+"""Routes of the critical path, a file a subject."""

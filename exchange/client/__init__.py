@@ -1,0 +1,1 @@
+"""What a participant's program imports: profiles, sessions, and what is done with them."""

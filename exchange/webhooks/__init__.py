@@ -1,0 +1,1 @@
+"""Webhooks: what follows the log and tells others of it, signed."""
