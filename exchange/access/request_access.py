@@ -114,7 +114,7 @@ async def load_parties(desk: Desk, caller: Caller, offering_id: str, *, fresh: b
     client = await people.clients.get(caller.client_id, fresh=fresh)
     consumer = await people.organisations.get(caller.org_id, fresh=fresh)
     offering = await desk.catalog.offerings.get(offering_id, fresh=fresh)
-    if offering is None or (offering.status == "draft" and offering.provider_id != caller.org_id):
+    if offering is None or not offering.is_shown_to(caller.org_id):
         raise unknown_offering()
     provider = await people.organisations.get(offering.provider_id, fresh=fresh)
     if client is None or client.status != "active" or consumer is None or provider is None:

@@ -107,6 +107,16 @@ class Offering:
     created_ms: int
     changed_ms: int
 
+    def is_shown_to(self, org_id: str) -> bool:
+        """Whether an organisation may know of it: its platform, or anybody if it is not private.
+
+        A private offering is known to its audience only; a draft to nobody else.
+        """
+        if org_id == self.provider_id:
+            return True
+        audience = self.terms.audience
+        return self.status != "draft" and (audience is None or org_id in audience)
+
     def policy_terms(self) -> OfferingTerms:
         """Return the part of the input document that speaks of the offering."""
         terms = self.terms
