@@ -7,13 +7,15 @@ import typer
 
 from exchange.cli.output import (
     DEFAULT_PROFILE,
+    AsJson,
     Lang,
     ProfilePath,
     out,
     plain,
+    print_document,
     print_json,
+    print_list,
     print_said,
-    print_table,
     session,
 )
 from exchange.cli.transfer import download
@@ -34,6 +36,7 @@ def request(
     receipt: Receipt = None,
     profile: ProfilePath = DEFAULT_PROFILE,
     lang: Lang = "en",
+    as_json: AsJson = False,
 ) -> None:
     """Ask for access to an offering, for a purpose (SME). A refusal has a receipt too."""
     body = {
@@ -42,13 +45,16 @@ def request(
         "actions": action or ["read"],
         "days": days,
     }
-    with session(profile, lang) as me:
+    with session(profile, lang, as_json=as_json) as me:
         try:
             answer = me.post("/v1/access-requests", body)
         except Refusal as refusal:
             keep_receipt(receipt, refusal.document.get("access_request"))
             raise
         keep_receipt(receipt, answer)
+    if as_json:
+        print_json(answer)
+        return
     if answer["grant"] is None:
         out.print(plain(f"{answer['id']} waits for an approval"))
         print_said(out, answer)
@@ -65,32 +71,41 @@ def keep_receipt(path: Path | None, answer: dict[str, Any] | None) -> None:
 
 
 @grant_app.command("list")
-def grant_list(profile: ProfilePath = DEFAULT_PROFILE) -> None:
+def grant_list(profile: ProfilePath = DEFAULT_PROFILE, as_json: AsJson = False) -> None:
     """List grants that you hold or gave, newest first."""
-    with session(profile) as me:
-        rows = [
-            (g["id"], g["offering_id"], g["purpose"], g["status"], g["ends_at"])
-            for g in me.pages("/v1/grants")
-        ]
-    print_table(("id", "offering", "purpose", "status", "ends"), rows)
+    with session(profile, as_json=as_json) as me:
+        print_list(
+            me.pages("/v1/grants"),
+            ("id", "offering", "purpose", "status", "ends"),
+            lambda g: (g["id"], g["offering_id"], g["purpose"], g["status"], g["ends_at"]),
+            as_json=as_json,
+        )
 
 
 @grant_app.command("show")
-def grant_show(grant: GrantId, profile: ProfilePath = DEFAULT_PROFILE) -> None:
+def grant_show(
+    grant: GrantId, profile: ProfilePath = DEFAULT_PROFILE, as_json: AsJson = False
+) -> None:
     """Show a grant."""
-    with session(profile) as me:
-        print_json(me.get(f"/v1/grants/{grant}"))
+    with session(profile, as_json=as_json) as me:
+        print_document(me.get(f"/v1/grants/{grant}"), as_json=as_json)
 
 
 @grant_app.command("requests")
-def grant_requests(profile: ProfilePath = DEFAULT_PROFILE, lang: Lang = "en") -> None:
+def grant_requests(
+    profile: ProfilePath = DEFAULT_PROFILE, lang: Lang = "en", as_json: AsJson = False
+) -> None:
     """List requests, with why they were refused."""
-    with session(profile, lang) as me:
-        rows = [
-            (r["id"], r["purpose"], r["status"], "; ".join(s["text"] for s in r["reasons"]))
-            for r in me.pages("/v1/access-requests")
-        ]
-    print_table(("id", "purpose", "status", "why"), rows)
+    with session(profile, lang, as_json=as_json) as me:
+        print_list(
+            me.pages("/v1/access-requests"),
+            ("id", "purpose", "status", "why"),
+            lambda r: (
+                *(r["id"], r["purpose"], r["status"]),
+                "; ".join(s["text"] for s in r["reasons"]),
+            ),
+            as_json=as_json,
+        )
 
 
 @grant_app.command("revoke")
@@ -102,12 +117,13 @@ def grant_revoke(
     ] = "other",
     receipt: Receipt = None,
     profile: ProfilePath = DEFAULT_PROFILE,
+    as_json: AsJson = False,
 ) -> None:
     """Revoke a grant for good (its platform, or the operator)."""
-    with session(profile) as me:
+    with session(profile, as_json=as_json) as me:
         answer = me.post(f"/v1/grants/{grant}/revoke", {"reason": reason})
         keep_receipt(receipt, answer)
-    print_json(answer["grant"])
+    print_document(answer["grant"], as_json=as_json)
 
 
 @grant_app.command("download")
@@ -115,9 +131,13 @@ def grant_download(
     grant: GrantId,
     folder: Annotated[Path, typer.Option(help="Where the files go")] = Path(),
     profile: ProfilePath = DEFAULT_PROFILE,
+    as_json: AsJson = False,
 ) -> None:
     """Download what a grant allows; a file appears when its checksum is right."""
-    with session(profile) as me:
+    with session(profile, as_json=as_json) as me:
         done = download(me, grant, folder)
+    if as_json:
+        print_json([item | {"path": str(path)} for path, item in done])
+        return
     for path, item in done:
         out.print(plain(f"{path}: {item['bytes']:,} bytes, sha256 {item['sha256']} ✓"))

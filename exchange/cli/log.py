@@ -7,11 +7,12 @@ import typer
 
 from exchange.cli.output import (
     DEFAULT_PROFILE,
+    AsJson,
     NotAsPublished,
     ProfilePath,
     out,
     plain,
-    print_table,
+    print_list,
     session,
     visible,
 )
@@ -27,14 +28,19 @@ app = typer.Typer(help="The audit log.", no_args_is_help=True)
 def log_list(
     start: Annotated[int, typer.Option(min=0, help="From this index on")] = 0,
     profile: ProfilePath = DEFAULT_PROFILE,
+    as_json: AsJson = False,
 ) -> None:
     """List the log's entries (auditor, operator)."""
-    with session(profile) as me:
-        rows = [
-            (leaf["index"], leaf["time"], leaf["type"].removeprefix("exchange."), leaf["subject"])
-            for leaf in me.pages("/v1/log/entries", start=start)
-        ]
-    print_table(("index", "time", "type", "subject"), rows)
+    with session(profile, as_json=as_json) as me:
+        print_list(
+            me.pages("/v1/log/entries", start=start),
+            ("index", "time", "type", "subject"),
+            lambda leaf: (
+                *(leaf["index"], leaf["time"]),
+                *(leaf["type"].removeprefix("exchange."), leaf["subject"]),
+            ),
+            as_json=as_json,
+        )
 
 
 @app.command("key")

@@ -28,9 +28,9 @@ app = typer.Typer(
     name="exchange",
     cls=InOrder,
     help="A data-sharing exchange: publish, ask, decide, grant, log, deliver, verify.",
-    epilog="Exit codes: 0 done, 1 refused, 2 could not be tried.",
+    epilog="Exit codes: 0 done, 1 refused, 2 could not be tried. With --json a verb prints one "
+    "JSON document and nothing else: a list is an array, a refusal its problem (RFC 9457).",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 

@@ -8,11 +8,13 @@ import typer
 
 from exchange.cli.output import (
     DEFAULT_PROFILE,
+    AsJson,
     ProfilePath,
     out,
     plain,
+    print_document,
     print_json,
-    print_table,
+    print_list,
     session,
 )
 from exchange.cli.transfer import upload
@@ -37,55 +39,65 @@ def publish(
     terms: Terms,
     file: Annotated[Path | None, typer.Option(help="A dataset's file, uploaded first")] = None,
     profile: ProfilePath = DEFAULT_PROFILE,
+    as_json: AsJson = False,
 ) -> None:
     """Upload a dataset's file, write the offering's draft, publish it (platform)."""
     document = read_json(terms)
     if not isinstance(document, dict):
         raise typer.BadParameter(f"{terms} holds no JSON object")
-    with session(profile) as me:
+    with session(profile, as_json=as_json) as me:
         if file is not None:
             stored = upload(me, file, file.name)
             document["source"] = {"connector": "files", "path": stored["name"]}
         draft = me.post("/v1/offerings", document)
         offering = me.post(f"/v1/offerings/{draft['id']}/publish")
+    if as_json:
+        print_json(offering)
+        return
     out.print(plain(f"{offering['id']} version {offering['version']} published"))
 
 
 @app.command("list")
-def list_offerings(profile: ProfilePath = DEFAULT_PROFILE) -> None:
+def list_offerings(profile: ProfilePath = DEFAULT_PROFILE, as_json: AsJson = False) -> None:
     """List published offerings, and your own in every state."""
-    with session(profile) as me:
-        rows = [
-            (
-                o["id"],
-                o["kind"],
-                o["title_en"],
-                o["title_zh"],
-                o["status"],
-                ", ".join(o["purposes"]),
-            )
-            for o in me.pages("/v1/offerings")
-        ]
-    print_table(("id", "kind", "title", "名称", "status", "purposes"), rows)
+    with session(profile, as_json=as_json) as me:
+        print_list(
+            me.pages("/v1/offerings"),
+            ("id", "kind", "title", "名称", "status", "purposes"),
+            lambda o: (
+                *(o["id"], o["kind"], o["title_en"], o["title_zh"]),
+                *(o["status"], ", ".join(o["purposes"])),
+            ),
+            as_json=as_json,
+        )
 
 
 @app.command("show")
-def show(offering: OfferingId, profile: ProfilePath = DEFAULT_PROFILE) -> None:
+def show(
+    offering: OfferingId, profile: ProfilePath = DEFAULT_PROFILE, as_json: AsJson = False
+) -> None:
     """Show an offering."""
-    with session(profile) as me:
-        print_json(me.get(f"/v1/offerings/{offering}"))
+    with session(profile, as_json=as_json) as me:
+        print_document(me.get(f"/v1/offerings/{offering}"), as_json=as_json)
 
 
 @app.command("revise")
-def revise(offering: OfferingId, terms: Terms, profile: ProfilePath = DEFAULT_PROFILE) -> None:
+def revise(
+    offering: OfferingId,
+    terms: Terms,
+    profile: ProfilePath = DEFAULT_PROFILE,
+    as_json: AsJson = False,
+) -> None:
     """Give an offering new terms: a published one gets a new version (platform)."""
     document = read_json(terms)
-    with session(profile) as me:
-        print_json(me.put(f"/v1/offerings/{offering}", document))
+    with session(profile, as_json=as_json) as me:
+        print_document(me.put(f"/v1/offerings/{offering}", document), as_json=as_json)
 
 
 @app.command("withdraw")
-def withdraw(offering: OfferingId, profile: ProfilePath = DEFAULT_PROFILE) -> None:
+def withdraw(
+    offering: OfferingId, profile: ProfilePath = DEFAULT_PROFILE, as_json: AsJson = False
+) -> None:
     """Withdraw an offering: no new grants (platform)."""
-    with session(profile) as me:
-        print_json(me.post(f"/v1/offerings/{offering}/withdraw"))
+    with session(profile, as_json=as_json) as me:
+        print_document(me.post(f"/v1/offerings/{offering}/withdraw"), as_json=as_json)

@@ -2,12 +2,15 @@
 
 Exit codes: 0 done, 1 refused (by the exchange, or a receipt or file that is not what it should be),
 2 could not be tried (no profile, no exchange, wrong usage).
+
+With --json a verb prints one JSON document on stdout and nothing else: for a list an array, for a
+refusal its problem document (RFC 9457). What is said to people goes to stderr.
 """
 
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
@@ -42,6 +45,10 @@ Lang = Annotated[
     Literal["en", "zh"],
     typer.Option(envvar="EXCHANGE_LANG", help="Language of reasons and remedies"),
 ]
+AsJson = Annotated[
+    bool,
+    typer.Option("--json", help="Print one JSON document (a list: an array; a refusal: why)"),
+]
 DEFAULT_PROFILE = Path("profile.json")
 
 
@@ -50,9 +57,12 @@ class NotAsPublished(Exception):
 
 
 @contextmanager
-def session(profile: Path, lang: str = "en") -> Iterator[Session]:
-    """Open a session; whatever goes wrong is said in words, with an exit code."""
-    with in_words():
+def session(profile: Path, lang: str = "en", *, as_json: bool = False) -> Iterator[Session]:
+    """Open a session; whatever goes wrong is said in words, with an exit code.
+
+    With `as_json` a refusal is printed as JSON too.
+    """
+    with in_words(as_json=as_json):
         opened = Session(read_profile(profile), lang)
         try:
             yield opened
@@ -62,7 +72,10 @@ def session(profile: Path, lang: str = "en") -> Iterator[Session]:
 
 @contextmanager
 def in_words(
-    no_answer: str = "Is it running? `make run` starts one here.", no_file: str = ""
+    no_answer: str = "Is it running? `make run` starts one here.",
+    no_file: str = "",
+    *,
+    as_json: bool = False,
 ) -> Iterator[None]:
     """Say whatever goes wrong in words, and end with its exit code.
 
@@ -72,6 +85,8 @@ def in_words(
         yield
     except Refusal as refusal:
         print_refusal(refusal)
+        if as_json:
+            print_json(refusal.document)
         raise typer.Exit(REFUSED) from None
     except NotAsPublished as error:
         err.print(f"[red]{plain(error)}[/]")
@@ -139,6 +154,38 @@ def visible(text: str) -> str:
 def print_json(document: Any) -> None:
     """Print JSON for people and programs alike."""
     typer.echo(visible(json.dumps(document, indent=2, ensure_ascii=False)))
+
+
+def print_document(document: dict[str, Any], *, as_json: bool) -> None:
+    """Print one thing: a line a member for people, or JSON."""
+    if as_json:
+        print_json(document)
+        return
+    rows = [(name, _told(value)) for name, value in document.items()]
+    print_table(("", ""), [row for row in rows if row[1]])
+
+
+def _told(value: object) -> str:
+    """Write a member's value for people; what is not there is left out."""
+    if value is None or value in ([], {}):
+        return ""
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return ", ".join(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def print_list(
+    items: Iterable[dict[str, Any]],
+    columns: Sequence[str],
+    row: Callable[[dict[str, Any]], Sequence[object]],
+    *,
+    as_json: bool,
+) -> None:
+    """Print a list: a table for people, its cells by `row`, or the items as one JSON array."""
+    if as_json:
+        print_json(list(items))
+    else:
+        print_table(columns, [row(each) for each in items])
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], indent: str = "") -> None:

@@ -10,11 +10,13 @@ from exchange.cli.log import read_log_key
 from exchange.cli.offerings import read_json
 from exchange.cli.output import (
     DEFAULT_PROFILE,
+    AsJson,
     ProfilePath,
     out,
     plain,
+    print_document,
     print_json,
-    print_table,
+    print_list,
     session,
 )
 from exchange.client.profile import Profile, create_profile, jwks_of, new_profile, update_profile
@@ -51,6 +53,7 @@ def org_add(
     assets_cny_10k: Annotated[int | None, typer.Option(help="In 10,000 CNY")] = None,
     evidence: Evidence = "self_declared",
     profile: ProfilePath = DEFAULT_PROFILE,
+    as_json: AsJson = False,
 ) -> None:
     """Register an organisation and its first client, by --jwks or --new-profile (operator)."""
     attributes = {
@@ -70,13 +73,20 @@ def org_add(
     if (new_profile_path is None) == (jwks is None):
         raise typer.BadParameter("give one of --jwks and --new-profile")
     keys = read_json(jwks) if jwks is not None else None
-    with session(profile) as me:
+    with session(profile, as_json=as_json) as me:
         if new_profile_path is not None:
             made = register(me, document, new_profile_path)
+            if as_json:
+                ids = (made.organisation_id, made.client_id, made.log_key)
+                print_json(dict(zip(("organisation", "client", "log_key"), ids, strict=True)))
+                return
             out.print(plain(f"{made.organisation_id} registered; profile {new_profile_path}"))
             return
         organisation, client = _register(me, document, keys)
         log_key = read_log_key(me)
+    if as_json:
+        print_json({"organisation": organisation, "client": client, "log_key": log_key})
+        return
     out.print(plain(f"{organisation} registered, client {client}. Its profile becomes complete by"))
     out.print(
         plain(
@@ -112,21 +122,24 @@ def _register(me: Session, document: dict[str, Any], jwks: Any) -> tuple[str, st
 
 
 @org_app.command("list")
-def org_list(profile: ProfilePath = DEFAULT_PROFILE) -> None:
+def org_list(profile: ProfilePath = DEFAULT_PROFILE, as_json: AsJson = False) -> None:
     """List organisations: all for operators and auditors, your own otherwise."""
-    with session(profile) as me:
-        rows = [
-            (o["id"], o["name_en"], o["name_zh"], ", ".join(o["roles"]), o["status"])
-            for o in me.pages("/v1/organisations")
-        ]
-    print_table(("id", "name", "名称", "roles", "status"), rows)
+    with session(profile, as_json=as_json) as me:
+        print_list(
+            me.pages("/v1/organisations"),
+            ("id", "name", "名称", "roles", "status"),
+            lambda o: (o["id"], o["name_en"], o["name_zh"], ", ".join(o["roles"]), o["status"]),
+            as_json=as_json,
+        )
 
 
 @org_app.command("show")
-def org_show(organisation: OrganisationId, profile: ProfilePath = DEFAULT_PROFILE) -> None:
+def org_show(
+    organisation: OrganisationId, profile: ProfilePath = DEFAULT_PROFILE, as_json: AsJson = False
+) -> None:
     """Show an organisation with its attributes and their evidence."""
-    with session(profile) as me:
-        print_json(me.get(f"/v1/organisations/{organisation}"))
+    with session(profile, as_json=as_json) as me:
+        print_document(me.get(f"/v1/organisations/{organisation}"), as_json=as_json)
 
 
 @org_app.command("set")
@@ -136,13 +149,15 @@ def org_set(
     organisation: OwnOrganisation = "",
     evidence: Evidence = "self_declared",
     profile: ProfilePath = DEFAULT_PROFILE,
+    as_json: AsJson = False,
 ) -> None:
     """Set an attribute: declare your own, or verify another's as operator."""
-    with session(profile) as me:
+    with session(profile, as_json=as_json) as me:
         organisation = organisation or me.profile.organisation_id
         typed: str | int = int(value) if value.isascii() and value.isdecimal() else value
         body = {"value": typed, "evidence": evidence}
-        print_json(me.put(f"/v1/organisations/{organisation}/attributes/{name}", body))
+        answer = me.put(f"/v1/organisations/{organisation}/attributes/{name}", body)
+        print_document(answer, as_json=as_json)
 
 
 @client_app.command("add")
@@ -151,33 +166,40 @@ def client_add(
     jwks: Annotated[Path, typer.Option(help="Public JWK Set, a JSON file")],
     organisation: OwnOrganisation = "",
     profile: ProfilePath = DEFAULT_PROFILE,
+    as_json: AsJson = False,
 ) -> None:
     """Register a client by its public keys."""
     keys = read_json(jwks)
-    with session(profile) as me:
+    with session(profile, as_json=as_json) as me:
         organisation = organisation or me.profile.organisation_id
-        print_json(
-            me.post(f"/v1/organisations/{organisation}/clients", {"name": name, "jwks": keys})
-        )
+        body = {"name": name, "jwks": keys}
+        answer = me.post(f"/v1/organisations/{organisation}/clients", body)
+        print_document(answer, as_json=as_json)
 
 
 @client_app.command("list")
-def client_list(organisation: OwnOrganisation = "", profile: ProfilePath = DEFAULT_PROFILE) -> None:
+def client_list(
+    organisation: OwnOrganisation = "",
+    profile: ProfilePath = DEFAULT_PROFILE,
+    as_json: AsJson = False,
+) -> None:
     """List an organisation's clients."""
-    with session(profile) as me:
+    with session(profile, as_json=as_json) as me:
         organisation = organisation or me.profile.organisation_id
-        rows = [
-            (c["id"], c["name"], c["status"], c["created_at"])
-            for c in me.pages(f"/v1/organisations/{organisation}/clients")
-        ]
-    print_table(("id", "name", "status", "since"), rows)
+        print_list(
+            me.pages(f"/v1/organisations/{organisation}/clients"),
+            ("id", "name", "status", "since"),
+            lambda c: (c["id"], c["name"], c["status"], c["created_at"]),
+            as_json=as_json,
+        )
 
 
 @client_app.command("disable")
 def client_disable(
     client: Annotated[str, typer.Argument(metavar="CLIENT", help="cli_…")],
     profile: ProfilePath = DEFAULT_PROFILE,
+    as_json: AsJson = False,
 ) -> None:
     """Disable a client for good."""
-    with session(profile) as me:
-        print_json(me.post(f"/v1/clients/{client}/disable"))
+    with session(profile, as_json=as_json) as me:
+        print_document(me.post(f"/v1/clients/{client}/disable"), as_json=as_json)

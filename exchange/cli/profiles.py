@@ -8,6 +8,7 @@ import typer
 
 from exchange.cli.output import (
     DEFAULT_PROFILE,
+    AsJson,
     ProfilePath,
     in_words,
     out,
@@ -82,10 +83,15 @@ def profile_key(profile: ProfilePath = DEFAULT_PROFILE) -> None:
 def profile_token(
     profile: ProfilePath = DEFAULT_PROFILE,
     scope: Annotated[str, typer.Option(help="Scopes, or grant:ID for a delivery")] = "",
+    as_json: AsJson = False,
 ) -> None:
     """Print an access token, for curl."""
-    with session(profile) as me:
-        typer.echo(me.token(scope))
+    with session(profile, as_json=as_json) as me:
+        token = me.token(scope)
+    if as_json:
+        print_json({"access_token": token})
+    else:
+        typer.echo(token)
 
 
 @app.command("assertion")

@@ -97,7 +97,8 @@ def test_a_demo_folder_of_another_exchange_is_kept_aside(folder, env, played, tm
 
 
 def test_receipts_of_chosen_events(verb, tmp_path):
-    answer = json.loads(verb("grant", "show", re.search(r"grt_\w+", verb("grant", "list"))[0]))
+    grant = json.loads(verb("grant", "list", "--json"))[0]["id"]
+    answer = json.loads(verb("grant", "show", grant, "--json"))
     assert "1 receipts in" in verb("log", "receipts", tmp_path, "--event", answer["event_id"])
     assert [path.name for path in tmp_path.iterdir()] == [f"{answer['event_id']}.tlog-proof"]
 
@@ -214,7 +215,7 @@ def test_a_revoked_grant_is_not_delivered_and_the_next_demo_copes(verb, folder, 
     downloads = folder / "mine"
     done = verb("grant", "download", grant, "--folder", downloads)
     assert re.search(r"flights\.parquet: 5,\d{3},\d{3} bytes, sha256 [0-9a-f]{64} ✓", done)
-    assert '"status": "revoked"' in verb("grant", "revoke", grant, who="platform")
+    assert re.search(r"^status +revoked$", verb("grant", "revoke", grant, who="platform"), re.M)
     (downloads / "flights.parquet").unlink()
     assert "grant" in verb("grant", "download", grant, "--folder", downloads, code=1)
     assert list(downloads.iterdir()) == []
