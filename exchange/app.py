@@ -15,7 +15,8 @@ from starlette.exceptions import HTTPException
 from connectors.gateway import api as gateway_api
 from connectors.gateway.problems import GatewayProblem, answer_problem
 from exchange import __version__, health
-from exchange.access.api import requests as access_api
+from exchange.access.api import grants as grants_api
+from exchange.access.api import requests as requests_api
 from exchange.access.authorize_grant import authorize_grant
 from exchange.catalog import api as catalog_api
 from exchange.clock import now_ms
@@ -110,7 +111,8 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
 
     app.state.authenticate = authenticate
     for router in (  # the framework tries them in this order: the busiest first
-        access_api.router(desk, page),
+        requests_api.router(desk, page),
+        grants_api.router(desk, page),
         oauth_api.router(parts.token_keys, settings, parts.participants, parts.ledger, for_token),
         gateway_api.router(
             MountedDoor(desk, settings.session_minutes),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from exchange.access.model import Ask, Grant, policy_input
-from exchange.access.request_access import Desk, decide
+from exchange.access.request_access import Desk, decide, in_version
 from exchange.access.store import GRANTS
 from exchange.clock import now_ms
 from exchange.errors import Conflict, Denied, NotFound, Unavailable
@@ -47,17 +47,17 @@ async def authorize_grant(
     provider = await desk.participants.organisations.get(grant.provider_id)
     if current is None or provider is None:
         raise Unavailable("grant_incomplete", "The grant's offering cannot be read.")
-    terms, objects = await desk.catalog.version(grant.offering_id, grant.offering_version)
-    granted = replace(
-        current, status="published", version=grant.offering_version, terms=terms, objects=objects
-    )
+    granted = await in_version(desk, current, grant.offering_version)
+    if granted.status == "withdrawn":
+        granted = replace(granted, status="published")
     ask = Ask(
         grant.offering_id,
         grant.purpose,
         tuple(grant.actions),
         int(grant.obligations["days"]),
     )
-    decision = await decide(desk.policy, policy_input(now, consumer, provider, granted, ask))
+    document = policy_input(now, consumer, provider, granted, ask, grant.approvals)
+    decision = await decide(desk.policy, document)
     if decision.outcome != "permit":
         raise Denied(
             "access_denied",
@@ -71,7 +71,7 @@ async def authorize_grant(
         grant.id,
         grant.offering_id,
         grant.ends_ms,
-        [_details(grant, terms.kind)],
+        [_details(grant, granted.terms.kind)],
         {
             (GRANTS, grant.id): grant.rev,
             (ORGANISATIONS, consumer.id): consumer.rev,

@@ -2,28 +2,37 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from exchange.catalog.form import Value
 from exchange.catalog.model import Offering
 from exchange.formats import canonical
 from exchange.formats.receipt import Receipt
 from exchange.participants.model import Organisation
-from exchange.policy.model import PolicyInput
+from exchange.policy.model import Approval, PolicyInput
 
-RequestStatus = Literal["permitted", "denied", "pending_approval"]
-GrantStatus = Literal["active", "revoked", "ended"]
+RequestStatus = Literal[
+    "permitted", "denied", "pending_approval", "approved", "rejected", "withdrawn", "lapsed"
+]
+Side = Literal["provider", "consumer"]
+GrantStatus = Literal["active", "suspended", "revoked", "ended"]
 RevocationReason = Literal["terms_breached", "no_longer_offered", "granted_by_mistake", "other"]
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What an SME asks of an offering: for which purpose, to do what, for how many days."""
+    """What an SME asks of an offering: for which purpose, to do what, for how many days.
+
+    `form` is the offering's form filled in, `accepted_terms` the digest of the text accepted.
+    """
 
     offering_id: str
     purpose: str
     actions: tuple[str, ...]
     days: int
+    form: Mapping[str, Value] = field(default_factory=dict)
+    accepted_terms: str | None = None
 
     def key(self, client_id: str) -> str:
         """Return the once key under which asking again finds the same request or grant."""
@@ -32,12 +41,17 @@ class Ask:
 
     def as_document(self) -> dict[str, Any]:
         """Return the ask as JSON."""
-        return {
+        document: dict[str, Any] = {
             "offering_id": self.offering_id,
             "purpose": self.purpose,
             "actions": list(self.actions),
             "days": self.days,
         }
+        if self.form:
+            document["form"] = dict(self.form)
+        if self.accepted_terms is not None:
+            document["accepted_terms"] = self.accepted_terms
+        return document
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +80,7 @@ class Grant:
     obligations: Mapping[str, Any]
     ask: str
     terms_digest: str | None
+    approvals: Sequence[Approval]
     renewals: int
     status: GrantStatus
     status_index: int
@@ -81,7 +96,10 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a request. `grant` is there exactly when it was permitted."""
+    """What became of a request. `grant` is there when it was permitted, approved, or a renewal.
+
+    `waits_for` says whose turn it is, since when and until when: after that the request lapses.
+    """
 
     request_id: str
     decision_id: str
@@ -98,6 +116,12 @@ class Answer:
     created_ms: int
     grant: Grant | None
     receipt: Receipt | None
+    renews: str | None = None
+    waits_for: Side | None = None
+    since_ms: int = 0
+    until_ms: int = 0
+    approvals: Sequence[Approval] = ()
+    rev: int = 1
     is_new: bool = False
 
 
@@ -107,6 +131,7 @@ def policy_input(
     provider: Organisation,
     offering: Offering,
     ask: Ask,
+    approvals: Sequence[Approval] = (),
 ) -> PolicyInput:
     """Build the input document; everything that the policy may know is in it."""
     roles: Any = sorted(consumer.roles)
@@ -125,5 +150,5 @@ def policy_input(
         "provider": {"id": provider.id, "status": provider.status},
         "offering": offering.policy_terms(),
         "request": {"purpose": ask.purpose, "actions": list(ask.actions), "days": ask.days},
-        "approvals": [],
+        "approvals": list(approvals),
     }

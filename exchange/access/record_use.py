@@ -134,10 +134,15 @@ def _write(
             reads=reads,
             inserts=[Insert(SESSIONS, session), Insert(USES, row)],
             once=[Once(key, expires, {"id": session_id})],
-            spends=[Spend(f"sessions:{grant.id}", 1, int(ceiling))] if ceiling is not None else (),
+            spends=[Spend(_counter(grant), 1, int(ceiling))] if ceiling is not None else (),
         ),
         use_id,
     )
+
+
+def _counter(grant: Grant) -> str:
+    """Return what counts a grant's sessions: a renewal brings a new allowance."""
+    return f"sessions:{grant.id}" + (f":{grant.renewals}" if grant.renewals else "")
 
 
 async def end_use(ledger: Ledger, use_id: str, sent_bytes: int, *, complete: bool) -> None:

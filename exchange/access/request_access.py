@@ -1,6 +1,7 @@
 """The critical path: a request, its decision, and the grant, in one walk.
 
-    1. who asks, for what: client, consumer, offering, provider, each with its rev
+    1. who asks, for what: client, consumer, offering, provider, each with its rev; the offering's
+       form filled in, its terms accepted
     2. the input document: everything that the policy may know
     3. the decision: asked once; no trustworthy answer means no
     4. obligations: one that connectors do not know means no
@@ -13,20 +14,23 @@
 walks and the answer is 503.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from exchange.access.keys import ask_once
 from exchange.access.model import Answer, Ask, policy_input
-from exchange.access.record_decision import Parties, Record, ask_once
+from exchange.access.parties import Parties
+from exchange.access.record_decision import Record
 from exchange.access.store import AccessStore
+from exchange.catalog.form import check_form
+from exchange.catalog.model import Offering
 from exchange.catalog.store import Catalog, unknown_offering
 from exchange.clock import now_ms
-from exchange.errors import Forbidden, Unavailable
+from exchange.errors import BadInput, Conflict, ExchangeError, Forbidden, Unavailable
 from exchange.http import Caller
-from exchange.ids import new_id
 from exchange.ledger.ledger import Ledger
 from exchange.ledger.once import PREFIX, first_outcome, idempotency
 from exchange.ledger.write import Met, Stale
-from exchange.participants.store import Participants
+from exchange.participants.store import Participants, acting
 from exchange.policy.activate import PolicyInForce
 from exchange.policy.model import (
     KNOWN_OBLIGATIONS,
@@ -74,6 +78,7 @@ async def _walk(
 ) -> Answer:
     # 1. who asks, for what
     parties = await load_parties(desk, caller, ask.offering_id, fresh=fresh)
+    ask = apply(parties.offering, ask, fresh=fresh)
 
     # 2. the input document
     now = now_ms()
@@ -83,22 +88,55 @@ async def _walk(
     decision = await decide(desk.policy, document)
 
     # 5. the write
-    request_id = new_id("req", desk.ledger.log_id)
-    reads = parties.reads(desk.policy)
+    record = Record(desk.ledger, parties, ask, decision, document, now)
+    reads, request_id = parties.reads(desk.policy), record.request_id
     body, ask_key = ask.as_document(), ask.key(caller.client_id)
     once = [
         *idempotency(caller.client_id, idempotency_key, body, request_id),
         ask_once(decision, ask, ask_key, parties.offering.version, request_id, reads, now),
     ]
-    record = Record(desk.ledger, parties, ask, decision, document, request_id, now)
 
     # 6. the commit
-    result = await desk.ledger.commit(record.write(reads, once, ask_key))
+    result = await desk.ledger.commit(record.write({**reads, **acting(caller)}, once, ask_key))
 
     # 7. the answer
     if isinstance(result, Met):
         return await desk.store.answer(answered_by(result, body), caller)
     return record.answer(result.first_index, result.receipts[0])
+
+
+def apply(offering: Offering, ask: Ask, *, fresh: bool) -> Ask:
+    """Check the form and the accepted terms against the offering's; raises BadInput or Conflict.
+
+    An offering out of a cache may be yesterday's: what it refuses is looked at anew.
+    """
+    try:
+        form = check_form(offering.terms.form, ask.form)
+        check_terms(offering.terms.terms_digest, ask.accepted_terms)
+    except ExchangeError:
+        if not fresh:
+            raise Stale([]) from None
+        raise
+    return replace(ask, form=form)
+
+
+def check_terms(digest: str | None, accepted: str | None) -> None:
+    """Demand that the applicant accepts the very text that the offering's version has."""
+    if accepted == digest:
+        return
+    if digest is None:
+        raise BadInput(
+            "terms_unknown",
+            "The offering has no terms to accept.",
+            status=422,
+            hint="Leave it out.",
+        )
+    raise Conflict(
+        "terms_not_accepted" if accepted is None else "terms_changed",
+        "The offering's terms must be accepted, in the version that stands now.",
+        hint="Read terms_en or terms_zh of the offering; send its terms_digest as accepted_terms.",
+        members={"terms_digest": digest},
+    )
 
 
 def answered_by(met: Met, body: object) -> str:
@@ -120,6 +158,14 @@ async def load_parties(desk: Desk, caller: Caller, offering_id: str, *, fresh: b
     if client is None or client.status != "active" or consumer is None or provider is None:
         raise Forbidden("client_disabled", "This client may not ask any more.")
     return Parties(client, consumer, provider, offering)
+
+
+async def in_version(desk: Desk, offering: Offering, version: int) -> Offering:
+    """Return an offering with the terms and files of one of its published versions."""
+    if offering.version == version:
+        return offering
+    terms, objects = await desk.catalog.version(offering.id, version)
+    return replace(offering, version=version, terms=terms, objects=objects)
 
 
 async def decide(policy: PolicyInForce, document: PolicyInput) -> Decision:

@@ -4,10 +4,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, or_, select
+from sqlalchemy import Connection, Row, Table, func, or_, select
 
-from exchange.access.model import Answer, Ask, Grant, Said
-from exchange.access.tables import DecisionRow, GrantRow, RequestRow, SessionRow, UseEndRow, UseRow
+from exchange.access.acts import MAX_STEPS
+from exchange.access.model import Answer, Ask, Grant, GrantStatus, Said
+from exchange.access.tables import (
+    DecisionRow,
+    GrantRow,
+    RequestRow,
+    SessionRow,
+    StepRow,
+    UseEndRow,
+    UseRow,
+)
+from exchange.clock import now_ms
 from exchange.errors import NotFound
 from exchange.http import Caller
 from exchange.ledger.commit import ONCE
@@ -15,6 +25,7 @@ from exchange.ledger.ledger import Ledger
 from exchange.ledger.write import Met
 
 REQUESTS = RequestRow.__table__  # type: ignore[attr-defined]
+STEPS = StepRow.__table__  # type: ignore[attr-defined]
 DECISIONS = DecisionRow.__table__  # type: ignore[attr-defined]
 GRANTS = GrantRow.__table__  # type: ignore[attr-defined]
 SESSIONS = SessionRow.__table__  # type: ignore[attr-defined]
@@ -70,18 +81,78 @@ class AccessStore:
             raise NotFound("grant_unknown", "No such grant.")
         return _grant(row)
 
-    async def grants(self, caller: Caller, after: str | None, limit: int) -> Sequence[Grant]:
+    async def grants(
+        self,
+        caller: Caller,
+        after: str | None,
+        limit: int,
+        *,
+        offering_id: str | None = None,
+        status: GrantStatus | None = None,
+    ) -> Sequence[Grant]:
         """Return the caller's grants, newest first."""
-        rows = await self._page(select(*_GRANT), GRANTS, caller, after, limit)
+        query = select(*_GRANT)
+        if offering_id is not None:
+            query = query.where(GRANTS.c.offering_id == offering_id)
+        if status is not None:
+            query = query.where(_in_state(status, now_ms()))
+        rows = await self._page(query, GRANTS, caller, after, limit)
         return [_grant(row) for row in rows]
 
-    async def answers(self, caller: Caller, after: str | None, limit: int) -> Sequence[Answer]:
-        """Return the caller's requests with what became of them, newest first."""
-        rows = await self._page(_answer_query(), REQUESTS, caller, after, limit)
+    async def answers(
+        self, caller: Caller, after: str | None, limit: int, **only: str | None
+    ) -> Sequence[Answer]:
+        """Return the caller's requests with what became of them, newest first.
+
+        `only` narrows by columns: status, waits_for, offering_id.
+        """
+        query = _answer_query()
+        for name, value in only.items():
+            if value is not None:
+                query = query.where(REQUESTS.c[name] == value)
+        rows = await self._page(query, REQUESTS, caller, after, limit)
         return [_answer(row) for row in rows]
 
     async def answer(self, request_id: str, caller: Caller) -> Answer:
         """Return a request that the caller is a party of, with its receipt; raises NotFound."""
+        answer = await self.held(request_id, caller)
+        found = await self.ledger.receipt(answer.event_id)
+        return replace(answer, receipt=found[1] if found else None)
+
+    async def due(self, column: str, now_ms: int, limit: int) -> Sequence[Answer]:
+        """Return requests whose `until_ms` or `remind_ms` is past, the longest past first."""
+        query = (
+            _answer_query()
+            .where(REQUESTS.c.log_id == self.ledger.log_id, REQUESTS.c[column] <= now_ms)
+            .order_by(REQUESTS.c[column])
+            .limit(limit)
+        )
+        rows = await self.db.read(lambda c: c.execute(query).all())
+        return [_answer(row) for row in rows]
+
+    async def steps(
+        self, request_id: str, after: str | None = None, limit: int = MAX_STEPS + 1
+    ) -> Sequence[Row[Any]]:
+        """Return what was done about a request, in order."""
+        query = (
+            select(STEPS)
+            .where(STEPS.c.log_id == self.ledger.log_id, STEPS.c.request_id == request_id)
+            .order_by(STEPS.c.id)
+            .limit(limit)
+        )
+        if after is not None:
+            query = query.where(STEPS.c.id > after)
+        return await self.db.read(lambda c: c.execute(query).all())
+
+    async def count_steps(self, request_id: str) -> int:
+        """Return how many steps a request has had."""
+        query = select(func.count()).where(
+            STEPS.c.log_id == self.ledger.log_id, STEPS.c.request_id == request_id
+        )
+        return await self.db.point(lambda c: int(c.execute(query).scalar_one()))
+
+    async def held(self, request_id: str, caller: Caller) -> Answer:
+        """Return a request that the caller is a party of, read now; raises NotFound."""
         query = _answer_query().where(
             REQUESTS.c.log_id == self.ledger.log_id, REQUESTS.c.id == request_id
         )
@@ -89,9 +160,7 @@ class AccessStore:
         row = await self.db.point(lambda c: c.execute(query).one_or_none())
         if row is None:
             raise NotFound("request_unknown", "No such access request.")
-        answer = _answer(row)
-        found = await self.ledger.receipt(answer.event_id)
-        return replace(answer, receipt=found[1] if found else None)
+        return _answer(row)
 
     async def _page(
         self, query: Any, table: Table, caller: Caller, after: str | None, limit: int
@@ -126,6 +195,16 @@ def _answer_query() -> Any:
     )
 
 
+def _in_state(status: GrantStatus, now: int) -> Any:
+    """Return the condition of a state: a grant ends by the clock, its row follows."""
+    if status == "ended":
+        by_clock = (GRANTS.c.status == "active") & (GRANTS.c.ends_ms <= now)
+        return (GRANTS.c.status == "ended") | by_clock
+    if status == "active":
+        return (GRANTS.c.status == "active") & (GRANTS.c.ends_ms > now)
+    return GRANTS.c.status == status
+
+
 def _grant(row: Row[Any]) -> Grant:
     return Grant(**row._asdict())
 
@@ -142,7 +221,14 @@ def _answer(row: Row[Any]) -> Answer:
         consumer_id=row.consumer_id,
         provider_id=row.provider_id,
         client_id=row.client_id,
-        ask=Ask(row.offering_id, row.purpose, tuple(row.actions), row.days),
+        ask=Ask(
+            row.offering_id,
+            row.purpose,
+            tuple(row.actions),
+            row.days,
+            row.form.get("values", {}),
+            row.accepted_terms,
+        ),
         offering_version=row.offering_version,
         reasons=[Said(**said) for said in row.reasons],
         remedies=[Said(**said) for said in row.remedies],
@@ -151,4 +237,10 @@ def _answer(row: Row[Any]) -> Answer:
         created_ms=row.created_ms,
         grant=grant,
         receipt=None,
+        renews=row.renews,
+        waits_for=row.waits_for,
+        since_ms=row.since_ms,
+        until_ms=row.until_ms,
+        approvals=row.approvals,
+        rev=row.rev,
     )

@@ -31,11 +31,12 @@ class RequestRow(SQLModel, table=True):
     purpose: str
     actions: list[str] = Field(sa_column=json_document())
     days: int = Field(sa_column=big())
-    form: dict[str, Any] = Field(sa_column=json_document())
+    form: dict[str, Any] = Field(sa_column=json_document())  # values, and their leaf's salt
     accepted_terms: str | None = None
     renews: str | None = None  # the grant that this asks to renew
     status: str
     decision_id: str  # the latest
+    approvals: list[Any] = Field(sa_column=json_document())  # as the policy is told of them
     grant_id: str | None = None  # what came of it
     waits_for: str | None = None  # provider, consumer; None: nobody
     since_ms: int = Field(sa_column=big())
@@ -126,6 +127,7 @@ class GrantRow(SQLModel, table=True):
     obligations: dict[str, Any] = Field(sa_column=json_document())
     ask: str
     terms_digest: str | None = None
+    approvals: list[Any] = Field(sa_column=json_document())  # it stands under these
     renewals: int
     status: str
     status_index: int = Field(sa_column=big())

@@ -4,7 +4,10 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
+from exchange.access.act_on_request import act_on_request
+from exchange.access.approve_request import approve_request
 from exchange.access.model import Answer, Ask
+from exchange.access.renew_grant import renew_grant
 from exchange.access.request_access import request_access
 from exchange.access.revoke_grant import revoke_grant
 from exchange.catalog.model import Offering, Terms
@@ -16,6 +19,7 @@ from exchange.catalog.publish_offering import (
 )
 from exchange.formats.tokens import generate_client_key, public_jwks
 from exchange.http import Caller
+from exchange.ids import new_id
 from exchange.ledger.write import Update, Write
 from exchange.mounted_gateway import MountedSources
 from exchange.participants.model import scopes_of
@@ -109,6 +113,26 @@ class World:
         wanted = Ask(self.offering.id, "logistics_planning", ("read",), 30)
         desk = (parts or self.parts).desk
         return await request_access(desk, caller or self.sme, replace(wanted, **more), key)
+
+    async def member(self, org_id: str) -> Caller:
+        """A person of an organisation, with every scope of theirs and that of approving."""
+        client = await self.client(org_id)
+        role = "platform" if org_id == self.platform.org_id else "sme"
+        made = _caller(client.id, org_id, role)
+        return replace(made, member_id=new_id("mbr"), scopes=made.scopes | {"approvals"})
+
+    async def approve(self, request_id: str, by: Caller, *, key=None, parts=None):
+        return await approve_request((parts or self.parts).desk, by, request_id, "", key)
+
+    async def act(self, act, request_id: str, by: Caller, text="…", *, form=None, key=None):
+        return await act_on_request(self.parts.desk, by, request_id, act, text, form, key)
+
+    async def renew(self, grant_id: str, days=60, *, caller=None, key=None, parts=None, **more):
+        values = {"form": {}, "accepted_terms": None} | more
+        desk = (parts or self.parts).desk
+        return await renew_grant(
+            desk, caller or self.sme, grant_id, days, **values, idempotency_key=key
+        )
 
     async def revoke(self, grant_id: str, caller=None):
         parts = self.parts

@@ -129,11 +129,13 @@ def judge_rows(sql: Sql, log: Judged) -> None:
         assert index == status_index
         assert (data["grant_id"], data["request_id"]) == (grant_id, request_id)
         assert (data["decision_id"], data["client_id"]) == (decision_id, client)
-        assert data["ends_ms"] == ends
+        last = [data, *(d for d in log.of("grant.renewed.v1") if d["renews"] == grant_id)][-1]
+        assert last["ends_ms"] == ends
     assert named("grant_id", "grant.activated.v1") == sorted(row[0] for row in grants)
     for status, kind in (("revoked", "grant.revoked.v1"), ("ended", "grant.ended.v1")):
         assert named("grant_id", kind) == sorted(row[0] for row in grants if row[7] == status)
 
+    assert {data["renews"] for data in log.of("grant.renewed.v1")} <= {row[0] for row in grants}
     decisions = sql(
         "SELECT id, event_id, leaf_index, outcome, request_id, input_salt, input FROM decisions"
     )
@@ -143,7 +145,10 @@ def judge_rows(sql: Sql, log: Judged) -> None:
         "needs_approval": "decision.needs_approval.v1",
     }
     for decision_id, event_id, leaf_index, outcome, request_id, salt, document in decisions:
-        index, data = leaf(event_id, kinds[outcome])
+        kind = kinds[outcome]
+        if by_id[event_id][1]["type"] == "exchange.grant.renewed.v1" and outcome == "permit":
+            kind = "grant.renewed.v1"
+        index, data = leaf(event_id, kind)
         assert (index, data["decision_id"]) == (leaf_index, decision_id)
         assert data["request_id"] == request_id
         document = json.loads(document) if isinstance(document, str) else document
@@ -151,9 +156,9 @@ def judge_rows(sql: Sql, log: Judged) -> None:
             document, ensure_ascii=False, sort_keys=True, separators=(",", ":")
         ).encode()
         assert data["input_hash"] == sha256(bytes.fromhex(salt) + canonical).hexdigest()
-    assert named("decision_id", *kinds.values()) == sorted(row[0] for row in decisions)
-    requests = sql("SELECT id FROM access_requests")
-    assert sorted(row[0] for row in requests) == sorted(row[4] for row in decisions)
+    decided = [*kinds.values(), "grant.renewed.v1"]
+    assert named("decision_id", *decided) == sorted(row[0] for row in decisions)
+    _judge_requests(sql, log, {row[0]: (row[3], row[4]) for row in decisions})
 
     opened = sql("SELECT id, status FROM sessions")
     assert named("session_id", "delivery.opened.v1") == sorted(row[0] for row in opened)
@@ -174,6 +179,40 @@ def judge_rows(sql: Sql, log: Judged) -> None:
         ids = [row[0] for row in sql(f"SELECT id FROM {table}")]
         assert named(member, kind) == sorted(ids)
     assert max(Counter(named("client_id", "client.disabled.v1")).values(), default=1) == 1
+
+
+def _judge_requests(sql: Sql, log: Judged, decisions: dict[str, tuple[str, str]]) -> None:
+    """A request's state is what its decisions and its steps say, and each step has its leaf."""
+    steps = sql("SELECT id, event_id, request_id, kind FROM request_steps ORDER BY id")
+    leaves = {
+        event["id"]: event["data"] for event in log.events if "exchange.request." in event["type"]
+    }
+    assert {row[1] for row in steps} == set(leaves)
+    for step_id, event_id, request_id, _ in steps:
+        assert (leaves[event_id]["step_id"], leaves[event_id]["request_id"]) == (
+            step_id,
+            request_id,
+        )
+    requests = sql(
+        "SELECT id, status, decision_id, grant_id, renews, waits_for FROM access_requests"
+    )
+    assert {request_id for _, request_id in decisions.values()} == {row[0] for row in requests}
+    place = {event["id"]: index for index, event in enumerate(log.events)}
+    for request_id, status, decision_id, grant_id, renews, waits_for in requests:
+        outcome, of = decisions[decision_id]
+        assert of == request_id
+        last = [
+            kind for _, e, r, kind in sorted(steps, key=lambda s: place[s[1]]) if r == request_id
+        ]
+        ended = [k for k in last if k in ("rejected", "withdrawn", "lapsed", "appealed")]
+        expected = {"permit": "permitted", "deny": "denied"}.get(outcome, "pending_approval")
+        if expected == "permitted" and "approved" in last:
+            expected = "approved"
+        if expected == "pending_approval" and ended and ended[-1] != "appealed":
+            expected = ended[-1]
+        assert status == expected, (request_id, status, expected)
+        assert (waits_for is not None) == (status == "pending_approval")
+        assert (grant_id is not None) == (status in ("permitted", "approved") or renews is not None)
 
 
 def judge(sql: Sql) -> Judged:

@@ -15,6 +15,7 @@ def upgrade() -> None:
     # Requests of before have had their decision, and waited for nobody who could have answered.
     for name, kind, default in (
         ("form", sa.JSON(), "{}"),
+        ("approvals", sa.JSON(), "[]"),
         ("accepted_terms", sa.String(), None),
         ("renews", sa.String(), None),
         ("decision_id", sa.String(), ""),
@@ -40,6 +41,7 @@ def upgrade() -> None:
     op.create_index("ix_access_requests_remind", "access_requests", ["log_id", "remind_ms"])
     op.create_index("ix_access_requests_until", "access_requests", ["log_id", "until_ms"])
     op.add_column("grants", sa.Column("terms_digest", sa.String(), nullable=True))
+    op.add_column("grants", sa.Column("approvals", sa.JSON(), nullable=False, server_default="[]"))
     op.add_column("grants", sa.Column("renewals", sa.Integer(), nullable=False, server_default="0"))
     op.create_table(
         "request_steps",
@@ -68,11 +70,12 @@ def downgrade() -> None:
     op.drop_index("ix_request_steps_request", table_name="request_steps")
     op.drop_table("request_steps")
     op.drop_column("grants", "renewals")
+    op.drop_column("grants", "approvals")
     op.drop_column("grants", "terms_digest")
     op.drop_index("ix_access_requests_until", table_name="access_requests")
     op.drop_index("ix_access_requests_remind", table_name="access_requests")
     for name in (
         *("remind_ms", "until_ms", "since_ms", "waits_for", "grant_id", "decision_id"),
-        *("renews", "accepted_terms", "form"),
+        *("renews", "accepted_terms", "approvals", "form"),
     ):
         op.drop_column("access_requests", name)

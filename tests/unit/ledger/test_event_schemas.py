@@ -9,6 +9,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 import exchange.ledger
+from exchange.access.chase_requests import chase_requests
 from exchange.access.close_sessions import close_sessions
 from exchange.access.record_use import UseOf, end_use, record_use
 from exchange.access.revoke_grant import end_grants
@@ -58,6 +59,7 @@ async def tell(sqlite, parts):
     await world.revise(max_days=7)
     world.offering = await world.publish(approval="provider", max_sessions=2)
     await world.ask()
+    await live(sqlite, world)
     await world.withdraw()
     await world.set_attribute(world.sme.org_id, "headcount", 50)
     await world.disable(world.sme.client_id)
@@ -66,6 +68,27 @@ async def tell(sqlite, parts):
     assert len(grants) == 1
     sqlite.sql(past.format("grants", "ends_ms"))
     assert await end_grants(parts.ledger, parts.store) == 1
+
+
+async def live(sqlite, world):
+    """Each step of a request's life, and a renewal."""
+    people = [await world.member(world.platform.org_id) for _ in range(2)]
+    request = (await world.ask(purpose="scientific_research")).request_id
+    await world.act("ask", request, people[0], "For which flights?")
+    await world.act("answer", request, world.sme, "航班 of data.bin")
+    await world.act("comment", request, world.sme, "Flights only.")
+    await world.act("reject", request, people[0], "No.")
+    await world.act("appeal", request, world.sme, "Yes.")
+    await world.act("withdraw", request, world.sme)
+    request = (await world.ask(purpose="scientific_research")).request_id
+    for column in ("remind_ms", "until_ms"):
+        sqlite.sql(f"UPDATE access_requests SET {column} = 1 WHERE id = ?", request)
+        assert await chase_requests(world.parts.desk) == 1
+    request = (await world.ask(purpose="scientific_research", days=3)).request_id
+    grant = (await world.approve(request, people[1])).answer.grant
+    renewal = await world.renew(grant.id, 60)
+    await world.approve(renewal.request_id, people[1])
+    await world.revoke(grant.id)
 
 
 async def test_every_entry_has_the_form_of_its_schema(story):

@@ -1,0 +1,131 @@
+"""Approve a pending request: one person's word; the grant when enough people have given theirs.
+
+The policy is asked again with all approvals in its input, past all caches, on the terms of the
+version that was asked for. What it answers is recorded with the approval, in one write.
+"""
+
+from dataclasses import dataclass, replace
+
+from exchange.access.acts import RULES, check_pending
+from exchange.access.model import Answer, Grant, policy_input
+from exchange.access.parties import Parties
+from exchange.access.record_decision import Record
+from exchange.access.record_step import record_step
+from exchange.access.request_access import Desk, decide, in_version
+from exchange.access.store import REQUESTS
+from exchange.clock import now_ms
+from exchange.errors import Conflict, Forbidden
+from exchange.formats.receipt import Receipt
+from exchange.http import Caller
+from exchange.ledger.evolve import commit_fresh
+from exchange.ledger.once import PREFIX, first_outcome, idempotency
+from exchange.ledger.write import Committed, Met, Update, Write
+from exchange.participants.store import acting
+from exchange.policy.model import Approval
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A request after an act, with the receipt of the leaf that it made, if it made one."""
+
+    answer: Answer
+    receipt: Receipt | None
+
+
+async def approve_request(
+    desk: Desk, caller: Caller, request_id: str, text: str, idempotency_key: str | None = None
+) -> Done:
+    """Approve as a person of the provider's; raises Forbidden, Conflict, NotFound, Unavailable.
+
+    Approving twice counts once, and is no second leaf.
+    """
+    body = ["approve", request_id, text]
+
+    async def build() -> Write:
+        held = await desk.store.held(request_id, caller)
+        person = _person(caller, held)
+        once = idempotency(caller.client_id, idempotency_key, body, request_id)
+        if any(approval["by"] == person for approval in held.approvals):
+            return Write(reads=acting(caller), once=once)
+        check_pending(held)
+        write = await _approval(desk, caller, held, person, text)
+        return replace(write, reads={**write.reads, **acting(caller)}, once=[*once, *write.once])
+
+    write, result = await commit_fresh(desk.ledger, build)
+    if isinstance(result, Met):
+        if not result.key.startswith(PREFIX):
+            raise Conflict(
+                "granted_already",
+                "The applicant has a grant for this already.",
+                hint="Reject the request, or let the applicant withdraw it.",
+            )
+        first_outcome(result, body)
+    answer = await desk.store.held(request_id, caller)
+    last = result.receipts[-1] if isinstance(result, Committed) and write.events else None
+    return Done(answer, last)
+
+
+def _person(caller: Caller, held: Answer) -> str:
+    """Return the member who approves: a program is nobody, and nobody approves for another."""
+    if caller.org_id != held.provider_id:
+        raise Forbidden("request_not_yours", "Only people of the offering's platform approve.")
+    if caller.member_id is None:
+        raise Forbidden(
+            "person_needed",
+            "Approving takes a person: a member with the role approver.",
+            hint="`exchange member invite --role approver`; each acts with a key of their own.",
+        )
+    return caller.member_id
+
+
+async def _load(desk: Desk, held: Answer) -> Parties:
+    """Load the parties as they are now, and the offering in the version that was asked for."""
+    people = desk.participants
+    client = await people.client(held.client_id)
+    offering = await desk.catalog.offering(held.ask.offering_id)
+    if client.status != "active":
+        raise Conflict("client_disabled", "The applicant's client is disabled.")
+    return Parties(
+        client,
+        await people.organisation(held.consumer_id),
+        await people.organisation(held.provider_id),
+        await in_version(desk, offering, held.offering_version),
+    )
+
+
+async def _renewed(desk: Desk, held: Answer, now: int) -> Grant | None:
+    """Return the grant that a permit prolongs; None where it makes one.
+
+    One that has ended while the request waited is not prolonged: a new grant takes its place.
+    """
+    grant = await desk.store.grant(held.renews) if held.renews is not None else None
+    if grant is None or grant.state(now) in ("ended", "revoked"):
+        return None
+    if grant.state(now) == "suspended":
+        raise Conflict(
+            "grant_suspended", "A suspended grant is not renewed.", hint="Lift the hold."
+        )
+    return grant
+
+
+async def _approval(desk: Desk, caller: Caller, held: Answer, person: str, text: str) -> Write:
+    now = now_ms()
+    approvals: list[Approval] = [*held.approvals, {"by": person, "at": now // 1000}]
+    parties = await _load(desk, held)
+    reads = parties.reads(desk.policy)
+    document = policy_input(
+        now, parties.consumer, parties.provider, parties.offering, held.ask, approvals
+    )
+    decision = await decide(desk.policy, document)
+    step = record_step(
+        desk.ledger, held, RULES["approve"].kind, caller, text, now, {"approvals": len(approvals)}
+    )
+    if decision.outcome == "needs_approval":
+        event, row = step
+        update = Update(REQUESTS, held.request_id, held.rev, {"approvals": approvals})
+        return Write([event], reads=reads, inserts=[row], updates=[update])
+    renews = await _renewed(desk, held, now)
+    record = Record(
+        desk.ledger, parties, held.ask, decision, document, now, renews=renews, held=held
+    )
+    return replace(record.settle(held, step, approvals), reads=reads)

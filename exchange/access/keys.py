@@ -1,0 +1,53 @@
+"""Once keys under which a request answers again, and until when."""
+
+import hashlib
+from collections.abc import Mapping
+
+from exchange.access.acts import NEVER_MS
+from exchange.access.model import Answer, Ask
+from exchange.clock import DAY_MS
+from exchange.formats import canonical
+from exchange.ledger.write import Once, RowKey
+from exchange.policy.model import Decision
+
+
+def ask_once(
+    decision: Decision,
+    ask: Ask,
+    ask_key: str,
+    version: int,
+    request_id: str,
+    reads: Mapping[RowKey, int],
+    now: int,
+) -> Once:
+    """Return the key under which asking again finds this answer, and until when.
+
+    A permit stands until its grant ends (revoking frees the key), a pending request until it is
+    settled and while the offering's version does. A denial stands for a day and only while nothing
+    that it rests on has changed, so a remedy followed is a new question.
+    """
+    outcome = {"id": request_id}
+    if decision.outcome == "permit":
+        return Once(ask_key, now + decision.obligations["days"] * DAY_MS, outcome)
+    if decision.outcome == "needs_approval":
+        return Once(pending_key(ask_key, version), NEVER_MS, outcome)
+    basis = [ask.days, *sorted(f"{table.name}:{row}:{rev}" for (table, row), rev in reads.items())]
+    digest = hashlib.sha256(canonical.encode(basis)).hexdigest()
+    return Once(f"{ask_key}:denied:{digest}", now + DAY_MS, outcome)
+
+
+def pending_key(ask_key: str, version: int) -> str:
+    """Return the once key of a request that waits, which it does for one version's terms."""
+    return f"{ask_key}:pending:{version}"
+
+
+def waits_under(held: Answer) -> str:
+    """Return the once key under which a pending request stands, to be freed when it is settled."""
+    if held.renews is not None:
+        return renewal_key(held.renews)
+    return pending_key(held.ask.key(held.client_id), held.offering_version)
+
+
+def renewal_key(grant_id: str) -> str:
+    """Return the once key of a renewal that waits: one a grant."""
+    return f"renew:{grant_id}:pending"
