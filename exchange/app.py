@@ -23,7 +23,8 @@ from exchange.clock import now_ms
 from exchange.errors import BadInput, Conflict, ExchangeError, NotFound, Unavailable
 from exchange.guard import Guard
 from exchange.http import Problem, problem_response
-from exchange.ledger import api as ledger_api
+from exchange.ledger.api import entries as entries_api
+from exchange.ledger.api import tiles as tiles_api
 from exchange.ledger.write import Stale
 from exchange.logs import set_up_logging
 from exchange.mounted_gateway import MountedDoor, MountedSources
@@ -122,7 +123,8 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
             audience=settings.connector_url,
             clock=now_ms,
         ),
-        ledger_api.router(parts.ledger, page),
+        tiles_api.router(parts.ledger),
+        entries_api.router(parts.ledger, page),
         catalog_api.router(
             parts.ledger,
             parts.catalog,

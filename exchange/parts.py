@@ -18,6 +18,7 @@ from exchange.catalog.store import Catalog
 from exchange.clock import now_ms
 from exchange.db import Database
 from exchange.errors import StartUpError, Unavailable
+from exchange.ledger.index import LogIndex
 from exchange.ledger.keep import Keeper, lock_file, make_private_dir
 from exchange.ledger.ledger import Ledger
 from exchange.ledger.start import load_signer
@@ -131,6 +132,7 @@ async def open_parts(settings: Settings) -> Parts:
         tasks = [
             asyncio.create_task(_follow(ledger, await ledger.size(), caches)),
             asyncio.create_task(_sweep(desk, settings.sweep_seconds)),
+            asyncio.create_task(LogIndex(ledger).run()),
         ]
         token_keys = load_token_keys(settings.keys_dir)
         undo.pop_all()

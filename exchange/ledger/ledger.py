@@ -142,7 +142,7 @@ def _state(connection: Connection, log_id: str) -> tuple[int, str]:
     return row.size, row.note
 
 
-_COLUMNS = (
+COLUMNS = (
     ENTRIES.c.leaf_index,
     ENTRIES.c.event_id,
     ENTRIES.c.type,
@@ -156,7 +156,7 @@ _COLUMNS = (
 
 def _leaves(connection: Connection, log_id: str, start: int, limit: int) -> list[Leaf]:
     query = (
-        select(*_COLUMNS)
+        select(*COLUMNS)
         .where(ENTRIES.c.log_id == log_id, ENTRIES.c.leaf_index >= start)
         .order_by(ENTRIES.c.leaf_index)
         .limit(limit)
@@ -169,7 +169,7 @@ def _receipt(
 ) -> tuple[Leaf, Receipt, int] | None:
     size, note = _state(connection, log_id)
     row = connection.execute(
-        select(*_COLUMNS).where(ENTRIES.c.log_id == log_id, ENTRIES.c.event_id == event_id)
+        select(*COLUMNS).where(ENTRIES.c.log_id == log_id, ENTRIES.c.event_id == event_id)
     ).one_or_none()
     if row is None:
         return None

@@ -87,3 +87,25 @@ class FollowerRow(SQLModel, table=True):
     id: str = Field(primary_key=True)
     next_index: int = Field(sa_column=big())
     rev: int
+
+
+class LogRef(SQLModel, table=True):
+    """Which entries are about what; see exchange/ledger/refs.py."""
+
+    __tablename__: ClassVar[str] = "log_refs"
+    log_id: str = Field(primary_key=True)
+    ref: str = Field(primary_key=True)
+    leaf_index: int = Field(sa_column=big(primary_key=True, autoincrement=False))
+
+
+class LogHours(SQLModel, table=True):
+    """Between which indexes the entries of an hour lie (hours since 1970), a row an indexed chunk.
+
+    Entries' times are not in order: a time is that of the event, an index that of the commit.
+    """
+
+    __tablename__: ClassVar[str] = "log_hours"
+    log_id: str = Field(primary_key=True)
+    hour: int = Field(sa_column=big(primary_key=True, autoincrement=False))
+    first_index: int = Field(sa_column=big(primary_key=True, autoincrement=False))
+    last_index: int = Field(sa_column=big())

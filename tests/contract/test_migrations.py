@@ -23,6 +23,8 @@ LOG_TABLES = {
     "tiles",
     "counters",
     "followers",
+    "log_refs",
+    "log_hours",
     "request_steps",
     "access_requests",
     "decisions",

@@ -110,7 +110,9 @@ GOOD: dict[str, Good] = {
     "GET /log/key": lambda w, send: send("nobody", "/log/key"),
     "GET /log/tile/entries/{path}": lambda w, send: send("auditor", "/log/tile/entries/000.p/3"),
     "GET /log/tile/{level}/{path}": lambda w, send: send("nobody", "/log/tile/0/000.p/3"),
-    "GET /v1/log/entries": lambda w, send: send("auditor", "/v1/log/entries?start=1&limit=2"),
+    "GET /v1/log/entries": lambda w, send: send(
+        "auditor", f"/v1/log/entries?start=1&limit=2&order=newest&organisation={org(w.sme)}"
+    ),
     "GET /v1/receipts/{event_id}": lambda w, send: send(
         "sme", f"/v1/receipts/{w.answer['event_id']}"
     ),

@@ -1,5 +1,8 @@
 """The search index of the log, engagements of auditors, what they read."""
 
+import sqlalchemy as sa
+from alembic import op
+
 revision = "0009"
 down_revision = "0008"
 branch_labels = None
@@ -7,8 +10,23 @@ depends_on = None
 
 
 def upgrade() -> None:
-    pass
+    op.create_table(
+        "log_refs",
+        sa.Column("log_id", sa.String(), nullable=False),
+        sa.Column("ref", sa.String(), nullable=False),
+        sa.Column("leaf_index", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("log_id", "ref", "leaf_index"),
+    )
+    op.create_table(
+        "log_hours",
+        sa.Column("log_id", sa.String(), nullable=False),
+        sa.Column("hour", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("first_index", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("last_index", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("log_id", "hour", "first_index"),
+    )
 
 
 def downgrade() -> None:
-    pass
+    op.drop_table("log_hours")
+    op.drop_table("log_refs")

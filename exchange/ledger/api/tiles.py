@@ -1,25 +1,13 @@
-"""The log over HTTP: checkpoint, tiles and key for everyone, entries and receipts for parties."""
+"""The log over HTTP: checkpoint, tiles and key for everyone, bundles and receipts for parties."""
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Response
-from pydantic import Field
+from fastapi import APIRouter, Path, Response
 
-from exchange.clock import rfc3339
-from exchange.errors import BadInput, NotFound
-from exchange.formats import canonical
+from exchange.errors import NotFound
 from exchange.formats.errors import FormatError
 from exchange.formats.tiles import parse_tile_path
-from exchange.http import (
-    Body,
-    Caller,
-    Cursor,
-    Page,
-    caller_with,
-    decode_cursor,
-    encode_cursor,
-    problems,
-)
+from exchange.http import Caller, caller_with, problems
 from exchange.ledger.ledger import Leaf, Ledger
 
 IMMUTABLE = "public, max-age=31536000, immutable"
@@ -31,21 +19,8 @@ _TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {}}}}
 _BYTES: dict[int | str, dict[str, Any]] = {200: {"content": {"application/octet-stream": {}}}}
 
 
-class LeafOut(Body):
-    """One entry of the log, as an auditor reads it."""
-
-    index: int
-    event_id: str
-    type: str
-    subject: str
-    time: str
-    consumer_id: str | None
-    provider_id: str | None
-    event: dict[str, Any] = Field(description="The entry: CloudEvents 1.0")
-
-
-def router(ledger: Ledger, page_items: int) -> APIRouter:
-    """Return the routes of the log."""
+def router(ledger: Ledger) -> APIRouter:
+    """Return the routes of the log's tiles and receipts."""
     routes = APIRouter(tags=["log"])
     auditor = caller_with("log", "auditor", "operator")
     party = caller_with("grants")
@@ -84,23 +59,6 @@ def router(ledger: Ledger, page_items: int) -> APIRouter:
         """Return a tile of hashes (C2SP tlog-tiles)."""
         return await _tile(ledger, f"tile/{level}/{path}", private=False)
 
-    @routes.get("/v1/log/entries", responses=problems(400, 401, 403, 422, 503))
-    async def get_leaves(
-        caller: Annotated[Caller, auditor],
-        start: Annotated[int, Query(ge=0, le=2**53 - 1)] = 0,
-        cursor: Cursor = None,
-        limit: Annotated[int, Query(ge=1, le=page_items)] = min(50, page_items),
-    ) -> Page[LeafOut]:
-        """List entries in the log's order (auditor, operator)."""
-        after = decode_cursor(cursor)
-        if after is not None:
-            if not after.isdecimal() or len(after) > 16:
-                raise BadInput("cursor_unknown", "This cursor is not one of this list's.")
-            start = int(after)
-        leaves = await ledger.leaves(start, limit + 1)
-        more = encode_cursor(str(leaves[limit].index)) if len(leaves) > limit else None
-        return Page(items=[_leaf_out(leaf) for leaf in leaves[:limit]], next=more)
-
     @routes.get(
         "/v1/receipts/{event_id}",
         response_class=Response,
@@ -136,16 +94,3 @@ async def _tile(ledger: Ledger, path: str, *, private: bool) -> Response:
         raise unknown
     cache = "private, no-store" if private else IMMUTABLE
     return Response(data, media_type="application/octet-stream", headers={"Cache-Control": cache})
-
-
-def _leaf_out(leaf: Leaf) -> LeafOut:
-    return LeafOut(
-        index=leaf.index,
-        event_id=leaf.event_id,
-        type=leaf.type,
-        subject=leaf.subject,
-        time=rfc3339(leaf.time_ms),
-        consumer_id=leaf.consumer_id,
-        provider_id=leaf.provider_id,
-        event=canonical.decode(leaf.entry),
-    )

@@ -1,0 +1,1 @@
+"""Routes of the log, a file a subject."""

@@ -1,0 +1,167 @@
+"""The log's entries for auditors: listed and searched."""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import Field
+
+from exchange.clock import rfc3339
+from exchange.errors import BadInput
+from exchange.formats import canonical
+from exchange.http import (
+    Body,
+    Caller,
+    Cursor,
+    Page,
+    caller_with,
+    decode_cursor,
+    encode_cursor,
+    problems,
+)
+from exchange.ledger.ledger import Leaf, Ledger
+from exchange.ledger.search import Wanted, search
+
+_ULID = "[0-9a-hjkmnp-tv-z]{26}"
+_LOG = "[0-9a-z]{4}_"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MOMENT = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
+    r"(Z|[+-][0-9]{2}:[0-9]{2})$"
+)
+Moment = Annotated[
+    str | None,
+    Query(
+        pattern=_MOMENT,
+        max_length=32,
+        examples=["2026-01-01T00:00:00Z"],
+        description="RFC 3339; in a URL its + is written %2B",
+    ),
+]
+
+
+class LeafOut(Body):
+    """One entry of the log, as an auditor reads it."""
+
+    index: int
+    event_id: str
+    type: str
+    subject: str
+    time: str
+    consumer_id: str | None
+    provider_id: str | None
+    event: dict[str, Any] = Field(description="The entry: CloudEvents 1.0")
+
+
+def filters(
+    organisation: Annotated[
+        str | None,
+        Query(pattern=f"^org_{_ULID}$", examples=["org_" + "0" * 26], description="It names it"),
+    ] = None,
+    offering: Annotated[
+        str | None, Query(pattern=f"^off_{_ULID}$", examples=["off_" + "0" * 26])
+    ] = None,
+    grant: Annotated[
+        str | None, Query(pattern=f"^grt_{_LOG}{_ULID}$", examples=["grt_0000_" + "0" * 26])
+    ] = None,
+    request: Annotated[
+        str | None, Query(pattern=f"^req_{_LOG}{_ULID}$", examples=["req_0000_" + "0" * 26])
+    ] = None,
+    kind: Annotated[
+        str | None,
+        Query(
+            pattern=r"^[a-z_]{1,40}\.[a-z_]{1,40}\.v[0-9]{1,3}$", examples=["grant.activated.v1"]
+        ),
+    ] = None,
+    reason: Annotated[
+        str | None, Query(pattern=r"^[a-z][a-z0-9_]{0,63}$", examples=["purpose_not_offered"])
+    ] = None,
+    since: Moment = None,
+    until: Moment = None,
+    start: Annotated[int, Query(ge=0, le=2**53 - 1, description="From this index on")] = 0,
+    order: Literal["oldest", "newest"] = "oldest",
+) -> Wanted:
+    """Read what is wanted of the log: entries that meet every filter; `until` is not included."""
+    named = {
+        "org": organisation,
+        "off": offering,
+        "grt": grant,
+        "req": request,
+        "kind": kind,
+        "reason": reason,
+    }
+    return Wanted(
+        refs=frozenset(f"{name}:{value}" for name, value in named.items() if value is not None),
+        since_ms=_milliseconds("since", since),
+        until_ms=_milliseconds("until", until),
+        start=start,
+        newest=order == "newest",
+    )
+
+
+Filters = Annotated[Wanted, Depends(filters)]
+
+
+def _milliseconds(name: str, text: str | None) -> int | None:
+    """Return the first whole millisecond that is not before a moment."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(re.sub(r"Z$", "+00:00", text))
+        since_1970 = moment - _EPOCH
+    except (ValueError, OverflowError) as error:
+        raise BadInput(
+            "time_unknown",
+            f"`{name}` is no moment of the calendar.",
+            hint="Write it as 2026-01-01T00:00:00Z",
+            status=422,
+        ) from error
+    microseconds = (since_1970.days * 86_400 + since_1970.seconds) * 1_000_000
+    return -(-(microseconds + since_1970.microseconds) // 1000)
+
+
+def router(ledger: Ledger, page_items: int) -> APIRouter:
+    """Return the routes of the log's entries."""
+    routes = APIRouter(tags=["log"])
+    auditor = caller_with("log", "auditor", "operator")
+
+    @routes.get("/v1/log/entries", responses=problems(400, 401, 403, 422, 503))
+    async def get_leaves(
+        caller: Annotated[Caller, auditor],
+        wanted: Filters,
+        cursor: Cursor = None,
+        limit: Annotated[int, Query(ge=1, le=page_items)] = min(50, page_items),
+    ) -> Page[LeafOut]:
+        """List and search entries in the log's order or against it (auditor, operator).
+
+        A page may hold fewer than `limit`, even none, and still name a `next`.
+        """
+        found = await search(ledger, wanted, limit, _index(cursor))
+        more = None if found.next is None else encode_cursor(str(found.next))
+        return Page(items=[leaf_out(leaf) for leaf in found.leaves], next=more)
+
+    return routes
+
+
+def _index(cursor: str | None) -> int | None:
+    after = decode_cursor(cursor)
+    if after is None:
+        return None
+    if not after.isdecimal() or len(after) > 16:
+        raise BadInput("cursor_unknown", "This cursor is not one of this list's.")
+    return int(after)
+
+
+def leaf_out(leaf: Leaf) -> LeafOut:
+    """Show an entry as an auditor reads it."""
+    return LeafOut(
+        index=leaf.index,
+        event_id=leaf.event_id,
+        type=leaf.type,
+        subject=leaf.subject,
+        time=rfc3339(leaf.time_ms),
+        consumer_id=leaf.consumer_id,
+        provider_id=leaf.provider_id,
+        event=canonical.decode(leaf.entry),
+    )
