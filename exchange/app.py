@@ -31,7 +31,8 @@ from exchange.mounted_gateway import MountedDoor, MountedSources
 from exchange.oauth import api as oauth_api
 from exchange.oauth.authenticate import Authenticator
 from exchange.oauth.model import GrantForToken
-from exchange.participants import api as participants_api
+from exchange.participants.api import members as members_api
+from exchange.participants.api import organisations as participants_api
 from exchange.participants.model import Client, Organisation
 from exchange.parts import Parts, open_parts
 from exchange.portal import home
@@ -133,6 +134,7 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
             page,
         ),
         participants_api.router(parts.ledger, parts.participants, page),
+        members_api.router(parts.ledger, parts.participants),
         health.router(parts),
         home.router(parts.ledger, settings),
     ):

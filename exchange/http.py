@@ -54,6 +54,13 @@ class Caller:
     client_rev: int | None = None  # of the client's record, which writes recheck
     member_id: str | None = None  # the person whose client it is; None: a program
     sight: frozenset[str] | None = frozenset()
+    member_rev: int | None = None  # of the member's record, likewise
+    member_roles: frozenset[str] = frozenset()
+
+    @property
+    def operates(self) -> bool:
+        """Whether it acts as the operator; a person there needs the scope for it."""
+        return "operator" in self.roles and (self.member_id is None or "operate" in self.scopes)
 
     @property
     def reads_all(self) -> bool:
@@ -67,6 +74,10 @@ class Caller:
     def may(self, *roles: str) -> bool:
         """Whether the caller's organisation holds one of these roles."""
         return not self.roles.isdisjoint(roles)
+
+    def stands_as(self, *member_roles: str) -> bool:
+        """Whether it is a program, or a person with one of these roles in the organisation."""
+        return self.member_id is None or not self.member_roles.isdisjoint(member_roles)
 
 
 Authenticate = Callable[[str], Awaitable[Caller]]
@@ -85,8 +96,12 @@ def bearer_token(request: Request) -> str:
     return token
 
 
-def caller_with(scope: str, *roles: str) -> Any:
-    """Return a dependency that gives the caller, who needs the scope and one of the roles."""
+def caller_with(scope: str | None, *roles: str) -> Any:
+    """Return a dependency that gives the caller, who needs the scope and one of the roles.
+
+    Of several scopes, written with spaces between, any one will do; None asks for none.
+    """
+    wanted = (scope or "").split()
 
     async def caller(request: Request, _shown: Annotated[Any, Depends(bearer)]) -> Caller:
         authenticate: Authenticate = request.app.state.authenticate
@@ -94,8 +109,8 @@ def caller_with(scope: str, *roles: str) -> Any:
         request.state.client_id = known.client_id
         if roles and not known.may(*roles):
             raise Forbidden("role_missing", f"Only {' or '.join(roles)} may do this.")
-        if scope not in known.scopes:
-            raise Forbidden("scope_missing", f"The token lacks the scope {scope}.")
+        if wanted and known.scopes.isdisjoint(wanted):
+            raise Forbidden("scope_missing", f"The token lacks the scope {' or '.join(wanted)}.")
         return known
 
     return Depends(caller)

@@ -22,8 +22,10 @@ async def revoke_grant(
 ) -> tuple[Grant, Receipt | None]:
     """Revoke a grant for good (its platform, or the operator). Revoking again changes nothing."""
     grant = await store.grant_for(grant_id, caller)
-    if grant.provider_id != caller.org_id and not caller.may("operator"):
+    if grant.provider_id != caller.org_id and not caller.operates:
         raise Forbidden("grant_not_yours", "Only its platform or the operator may revoke a grant.")
+    if not caller.stands_as("owner", "publisher", "approver"):
+        raise Forbidden("member_role_missing", "Your roles allow you to see grants only.")
     if grant.status == "revoked":
         return grant, None
 

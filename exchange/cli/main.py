@@ -6,11 +6,11 @@ import typer
 from typer.core import TyperGroup
 
 from exchange import __version__
-from exchange.cli import access, log, offerings, participants, profiles, run, serve, verify
+from exchange.cli import access, log, members, offerings, participants, profiles, run, serve, verify
 
 ORDER = [
     *("run", "demo", "serve", "init"),
-    *("profile", "org", "client"),
+    *("profile", "whoami", "org", "client", "member"),
     *("offering", "request", "grant"),
     *("log", "verify"),
 ]
@@ -57,6 +57,8 @@ app.command("init", rich_help_panel="Run")(serve.init)
 app.add_typer(profiles.app, name="profile", rich_help_panel="Take part")
 app.add_typer(participants.org_app, name="org", rich_help_panel="Take part")
 app.add_typer(participants.client_app, name="client", rich_help_panel="Take part")
+app.add_typer(members.app, name="member", rich_help_panel="Take part")
+app.command("whoami", rich_help_panel="Take part")(members.whoami)
 app.add_typer(offerings.app, name="offering", rich_help_panel="Share")
 app.command("request", rich_help_panel="Share")(access.request)
 app.add_typer(access.grant_app, name="grant", rich_help_panel="Share")

@@ -165,6 +165,9 @@ def client_add(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Such as 'nightly import'")],
     jwks: Annotated[Path, typer.Option(help="Public JWK Set, a JSON file")],
     organisation: OwnOrganisation = "",
+    program: Annotated[
+        bool, typer.Option("--program", help="Owners: the organisation's own, not yours")
+    ] = False,
     profile: ProfilePath = DEFAULT_PROFILE,
     as_json: AsJson = False,
 ) -> None:
@@ -172,7 +175,7 @@ def client_add(
     keys = read_json(jwks)
     with session(profile, as_json=as_json) as me:
         organisation = organisation or me.profile.organisation_id
-        body = {"name": name, "jwks": keys}
+        body = {"name": name, "jwks": keys, "program": program}
         answer = me.post(f"/v1/organisations/{organisation}/clients", body)
         print_document(answer, as_json=as_json)
 

@@ -89,6 +89,8 @@ def verify_assertion(
         raise NotAuthenticated("This client is disabled.")
     if party.organisation.status != "active":
         raise NotAuthenticated("The client's organisation is suspended.")
+    if party.member is not None and party.member.status != "active":
+        raise NotAuthenticated("The person whose client this is was removed.")
     return VerifiedAssertion(party, once)
 
 

@@ -6,7 +6,7 @@ from exchange.clock import now_ms
 from exchange.errors import Unauthenticated
 from exchange.formats.tokens import KeySet, TokenRefused, verify_api_token
 from exchange.http import Caller
-from exchange.participants.model import scopes_of
+from exchange.participants.model import Client, Member, scopes_of
 from exchange.participants.store import Participants
 from exchange.settings import Settings
 
@@ -49,10 +49,29 @@ class Authenticator:
         organisation = await self._participants.organisations.get(client.org_id)
         if organisation is None or organisation.status != "active":
             raise Unauthenticated("organisation_suspended", "The organisation is suspended.")
-        scopes = known.scopes & scopes_of(organisation.roles)
+        member = await self._member(client)
+        member_roles = member.roles if member is not None else None
+        scopes = known.scopes & scopes_of(organisation.roles, member_roles)
         sight: frozenset[str] | None = (
             frozenset() if organisation.roles.isdisjoint(READ_ALL) else None
         )
         return Caller(
-            client.id, organisation.id, organisation.roles, scopes, client.rev, sight=sight
+            client.id,
+            organisation.id,
+            organisation.roles,
+            scopes,
+            client.rev,
+            client.member_id,
+            sight,
+            member.rev if member is not None else None,
+            member_roles or frozenset(),
         )
+
+    async def _member(self, client: Client) -> Member | None:
+        """Return the person whose client it is, who must still be there."""
+        if client.member_id is None:
+            return None
+        member = await self._participants.members.get(client.member_id)
+        if member is None or member.org_id != client.org_id or member.status != "active":
+            raise Unauthenticated("member_removed", "The person whose client this is was removed.")
+        return member

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from exchange.ledger.write import RowKey
-from exchange.participants.model import Client, Organisation
+from exchange.participants.model import Client, Member, Organisation
 
 _NOT_IN_DESCRIPTIONS = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
 
@@ -45,10 +45,16 @@ class NotAuthenticated(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """A client and its organisation, as one read found them."""
+    """A client, its organisation and the person whose it is, as one read found them."""
 
     client: Client
     organisation: Organisation
+    member: Member | None = None
+
+    @property
+    def member_roles(self) -> frozenset[str] | None:
+        """The person's roles; None for a program of the organisation."""
+        return self.member.roles if self.member is not None else None
 
 
 @dataclass(frozen=True, slots=True)

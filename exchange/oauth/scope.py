@@ -11,12 +11,15 @@ MAX_LENGTH = 1000
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
 
 
-def parse_scope(scope: str | None, roles: frozenset[str]) -> ApiScopes | OneGrant:
-    """Return what is asked for; without a scope, all that the organisation's roles allow.
+def parse_scope(
+    scope: str | None, roles: frozenset[str], member_roles: frozenset[str] | None = None
+) -> ApiScopes | OneGrant:
+    """Return what is asked for; without a scope, all that the roles allow.
 
+    Those are the organisation's and, where the client is a person's, the person's there.
     Raises Refused (invalid_scope) for a scope that the roles do not allow, never less in silence.
     """
-    allowed = scopes_of(roles)
+    allowed = scopes_of(roles, member_roles)
     if scope is None:
         asked = allowed
     elif len(scope) > MAX_LENGTH or not _SCOPE.fullmatch(scope):
@@ -27,6 +30,8 @@ def parse_scope(scope: str | None, roles: frozenset[str]) -> ApiScopes | OneGran
         grant_id = next(iter(asked)).removeprefix(GRANT_SCOPE)
         if len(asked) > 1 or not is_id(grant_id, "grt"):
             raise Refused("invalid_scope", "A grant token is for one grant: scope=grant:GRANT_ID.")
+        if member_roles is not None and "requests" not in allowed:
+            raise Refused("invalid_scope", "Data is delivered to developers of the organisation.")
         return OneGrant(grant_id)
     if not asked or not asked <= allowed:
         names = ", ".join(sorted(allowed)) or "none"

@@ -24,7 +24,7 @@ from exchange.oauth.keys import TokenKeys
 from exchange.oauth.model import ApiScopes, AuthorizeGrant, NotAuthenticated, Party, Refused, Terms
 from exchange.oauth.scope import parse_scope
 from exchange.oauth.server import TokenRequest, TokenServer
-from exchange.participants.store import CLIENTS, ORGANISATIONS, Participants
+from exchange.participants.store import CLIENTS, MEMBERS, ORGANISATIONS, Participants
 from exchange.settings import Settings
 
 PATH = "/oauth/token"
@@ -88,12 +88,17 @@ class TokenEndpoint:
         if client is None:
             return None
         organisation = await self._participants.organisations.get(client.org_id, fresh=fresh)
-        return Party(client, organisation) if organisation is not None else None
+        if organisation is None:
+            return None
+        if client.member_id is None:
+            return Party(client, organisation)
+        member = await self._participants.members.get(client.member_id, fresh=fresh)
+        return Party(client, organisation, member) if member is not None else None
 
     async def _terms(
         self, scope: str | None, party: Party, now: int
     ) -> tuple[Terms, Mapping[RowKey, int]]:
-        asked = parse_scope(scope, party.organisation.roles)
+        asked = parse_scope(scope, party.organisation.roles, party.member_roles)
         if isinstance(asked, ApiScopes):
             return api_terms(asked, self._settings), {}
         try:
@@ -110,10 +115,12 @@ class TokenEndpoint:
 
     async def _spend(self, proof: VerifiedAssertion, reads: Mapping[RowKey, int]) -> None:
         party = proof.party
-        own: Mapping[RowKey, int] = {
+        own: dict[RowKey, int] = {
             (CLIENTS, party.client.id): party.client.rev,
             (ORGANISATIONS, party.organisation.id): party.organisation.rev,
         }
+        if party.member is not None:
+            own[(MEMBERS, party.member.id)] = party.member.rev
         torn = [key for key, rev in own.items() if reads.get(key, rev) != rev]
         if torn:  # the client was authenticated and the grant authorized on different states
             raise Stale([(table.name, row_id) for table, row_id in torn])

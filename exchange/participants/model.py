@@ -8,6 +8,8 @@ from typing import Any, Literal, get_args
 Role = Literal["platform", "sme", "auditor", "operator"]
 Evidence = Literal["self_declared", "verified", "certified"]
 Status = Literal["active", "suspended"]
+MemberRole = Literal["owner", "publisher", "approver", "developer", "auditor"]
+MemberStatus = Literal["invited", "active", "removed"]
 AttributeName = Literal[
     "jurisdiction", "industry", "headcount", "revenue_cny_10k", "assets_cny_10k"
 ]
@@ -15,19 +17,42 @@ AttributeName = Literal[
 ATTRIBUTE_NAMES: tuple[str, ...] = get_args(AttributeName)
 
 # What an organisation of each role may ask a token for. A token without `scope` gets all of them.
+_EVERY = frozenset({"participants", "catalog", "grants", "members"})
 SCOPES: Mapping[str, frozenset[str]] = MappingProxyType(
     {
-        "platform": frozenset({"participants", "catalog", "offerings", "grants"}),
-        "sme": frozenset({"participants", "catalog", "requests", "grants"}),
-        "auditor": frozenset({"participants", "catalog", "grants", "log"}),
-        "operator": frozenset({"participants", "catalog", "offerings", "grants", "log", "operate"}),
+        "platform": _EVERY | {"offerings", "approvals", "holds"},
+        "sme": _EVERY | {"requests"},
+        "auditor": _EVERY | {"log"},
+        "operator": _EVERY | {"offerings", "log", "holds", "operate"},
     }
 )
+# What of that a person may, by their roles in the organisation.
+MEMBER_SCOPES: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "owner": frozenset({"participants", "members", "catalog", "grants", "holds"}),
+        "publisher": frozenset({"participants", "catalog", "offerings", "grants"}),
+        "approver": frozenset({"participants", "catalog", "approvals", "grants", "holds"}),
+        "developer": frozenset({"participants", "catalog", "requests", "grants"}),
+        "auditor": frozenset({"participants", "catalog", "grants", "log"}),
+    }
+)
+# What only people do: "approved by two people" must not mean two programs of one of them.
+PEOPLE_ONLY = frozenset({"approvals", "members"})
 
 
-def scopes_of(roles: frozenset[str]) -> frozenset[str]:
-    """Return every scope that an organisation's roles allow."""
-    return frozenset().union(*(SCOPES[role] for role in roles if role in SCOPES))
+def scopes_of(roles: frozenset[str], member_roles: frozenset[str] | None = None) -> frozenset[str]:
+    """Return every scope that an organisation's roles, and a member's in it, allow.
+
+    Without a member's roles it is a program of the organisation that asks.
+    """
+    allowed = _union(SCOPES, roles)
+    if member_roles is None:
+        return allowed - PEOPLE_ONLY
+    return allowed & _union(MEMBER_SCOPES, member_roles)
+
+
+def _union(table: Mapping[str, frozenset[str]], roles: frozenset[str]) -> frozenset[str]:
+    return frozenset().union(*(table[role] for role in roles if role in table))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +80,28 @@ class Organisation:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A program of an organisation, known by its public keys (RFC 7517)."""
+    """A program of an organisation, or of one of its members; known by its public keys."""
 
     id: str
     org_id: str
     name: str
     jwks: Mapping[str, Any]
     status: Literal["active", "disabled"]
+    rev: int
+    created_ms: int
+    member_id: str | None = None  # the person whose it is; None: the organisation's own
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A person of an organisation; the name is there until they are removed."""
+
+    id: str
+    org_id: str
+    name: str | None
+    roles: frozenset[str]
+    status: MemberStatus
+    invitation_hash: str | None
+    invitation_expires_ms: int
     rev: int
     created_ms: int

@@ -114,12 +114,14 @@ async def set_attribute(
     evidence: Evidence,
 ) -> Organisation:
     """Set an attribute. An organisation declares its own; only the operator says verified."""
-    if not caller.may("operator") and (org_id != caller.org_id or evidence != "self_declared"):
+    if not caller.operates and (org_id != caller.org_id or evidence != "self_declared"):
         raise Forbidden(
             "evidence_not_yours",
             "An organisation may declare its own attributes; the operator verifies them.",
             hint="Send evidence self_declared for your own organisation, or ask the operator.",
         )
+    if not (caller.operates or caller.stands_as("owner")):
+        raise Forbidden("member_role_missing", "Only an owner declares for the organisation.")
 
     async def build() -> Write:
         organisation = await participants.organisation(org_id)

@@ -9,26 +9,32 @@ from exchange.db import Database
 from exchange.errors import NotFound
 from exchange.http import Caller
 from exchange.ledger.write import RowKey
-from exchange.participants.model import Attribute, Client, Organisation
-from exchange.participants.tables import ClientRow, OrganisationRow
+from exchange.participants.model import Attribute, Client, Member, Organisation
+from exchange.participants.tables import ClientRow, MemberRow, OrganisationRow
 
 ORGANISATIONS = OrganisationRow.__table__  # type: ignore[attr-defined]
 CLIENTS = ClientRow.__table__  # type: ignore[attr-defined]
+MEMBERS = MemberRow.__table__  # type: ignore[attr-defined]
 
 
 def acting(caller: Caller) -> dict[RowKey, int]:
-    """Return what a caller's write has to read: its client, which may be disabled meanwhile."""
-    rev = caller.client_rev
-    return {} if rev is None else {(CLIENTS, caller.client_id): rev}
+    """Return what a caller's write has to read: who acts may be disabled or removed meanwhile."""
+    reads: dict[RowKey, int] = {}
+    if caller.client_rev is not None:
+        reads[(CLIENTS, caller.client_id)] = caller.client_rev
+    if caller.member_id is not None and caller.member_rev is not None:
+        reads[(MEMBERS, caller.member_id)] = caller.member_rev
+    return reads
 
 
 class Participants:
-    """Organisations and clients by id; `organisations` and `clients` are the caches."""
+    """Organisations, members and clients by id, each with its cache."""
 
     def __init__(self, db: Database) -> None:
         self.db = db
         self.organisations: RowCache[Organisation] = RowCache(self._load_organisation)
         self.clients: RowCache[Client] = RowCache(self._load_client)
+        self.members: RowCache[Member] = RowCache(self._load_member)
 
     async def organisation(self, org_id: str) -> Organisation:
         """Return an organisation, read now; raises NotFound."""
@@ -43,6 +49,25 @@ class Participants:
         if found is None:
             raise NotFound("client_unknown", "No such client.")
         return found
+
+    async def member(self, member_id: str) -> Member:
+        """Return a member, read now; raises NotFound."""
+        found = await self.members.get(member_id, fresh=True)
+        if found is None:
+            raise NotFound("member_unknown", "No such member.")
+        return found
+
+    async def invited(self, invitation_hash: str) -> Member | None:
+        """Return whom an invitation with this hash was made for, whatever became of it."""
+        query = select(MEMBERS).where(MEMBERS.c.invitation_hash == invitation_hash)
+        row = await self.db.read(lambda c: c.execute(query).one_or_none())
+        return _member(row) if row is not None else None
+
+    async def list_members(self, org_id: str) -> list[Member]:
+        """Return an organisation's members, oldest first."""
+        query = select(MEMBERS).where(MEMBERS.c.org_id == org_id).order_by(MEMBERS.c.id)
+        rows = await self.db.read(lambda c: c.execute(query).all())
+        return [_member(row) for row in rows]
 
     async def list_organisations(
         self, after: str | None, limit: int, only: Collection[str] | None = None
@@ -66,6 +91,7 @@ class Participants:
         """Forget cached rows that changed."""
         self.organisations.drop(ids)
         self.clients.drop(ids)
+        self.members.drop(ids)
 
     async def _load_organisation(self, org_id: str) -> Organisation | None:
         def query(connection: Connection) -> Organisation | None:
@@ -82,6 +108,11 @@ class Participants:
 
         return await self.db.point(query)
 
+    async def _load_member(self, member_id: str) -> Member | None:
+        query = select(MEMBERS).where(MEMBERS.c.id == member_id)
+        row = await self.db.point(lambda c: c.execute(query).one_or_none())
+        return _member(row) if row is not None else None
+
 
 def _organisation(row: Row[tuple[object, ...]]) -> Organisation:
     values = row._asdict()
@@ -92,3 +123,9 @@ def _organisation(row: Row[tuple[object, ...]]) -> Organisation:
 
 def _client(row: Row[tuple[object, ...]]) -> Client:
     return Client(**row._asdict())
+
+
+def _member(row: Row[tuple[object, ...]]) -> Member:
+    values = row._asdict()
+    values["roles"] = frozenset(values["roles"])
+    return Member(**values)

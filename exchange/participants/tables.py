@@ -41,7 +41,7 @@ class AttributeVersionRow(SQLModel, table=True):
 
 
 class ClientRow(SQLModel, table=True):
-    """An OAuth client and its public JWK Set."""
+    """An OAuth client and its public JWK Set; `member_id` is the person whose it is, if any."""
 
     __tablename__: ClassVar[str] = "clients"
     id: str = Field(primary_key=True)
@@ -49,5 +49,24 @@ class ClientRow(SQLModel, table=True):
     name: str
     jwks: dict[str, Any] = Field(sa_column=json_document())
     status: str
+    rev: int
+    created_ms: int = Field(sa_column=big())
+    member_id: str | None = Field(default=None, foreign_key="members.id")
+
+
+class MemberRow(SQLModel, table=True):
+    """A person of an organisation. The name stands here only, and goes when they are removed.
+
+    Of an invitation only the SHA-256 of its secret is kept.
+    """
+
+    __tablename__: ClassVar[str] = "members"
+    id: str = Field(primary_key=True)
+    org_id: str = Field(foreign_key="organisations.id", index=True)
+    name: str | None = None
+    roles: list[str] = Field(sa_column=json_document())
+    status: str
+    invitation_hash: str | None = Field(default=None, index=True)
+    invitation_expires_ms: int = Field(sa_column=big())
     rev: int
     created_ms: int = Field(sa_column=big())

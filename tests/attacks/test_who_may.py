@@ -26,6 +26,13 @@ WHO_MAY = {
     "POST /v1/organisations/{org_id}/clients": {"operator", "sme"},
     "GET /v1/organisations/{org_id}/clients": {"operator", "auditor", "sme"},
     "POST /v1/clients/{client_id}/disable": {"operator", "sme"},
+    "POST /v1/organisations/{org_id}/members": {"operator"},  # these are programs, no people
+    "GET /v1/organisations/{org_id}/members": {"operator", "auditor", "sme"},
+    "GET /v1/members/{member_id}": {"operator", "auditor", "sme"},
+    "PUT /v1/members/{member_id}": {"operator"},
+    "POST /v1/members/{member_id}/remove": {"operator"},
+    "POST /v1/invitations/accept": EVERYBODY,  # whoever holds the invitation
+    "GET /v1/me": MEMBERS,
     "PUT /v1/files/{name}": {"platform", "rival"},  # each among its own
     "POST /v1/offerings": {"platform", "rival"},
     "GET /v1/offerings": MEMBERS,

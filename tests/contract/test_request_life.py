@@ -29,7 +29,7 @@ FORM = (
 async def world(exchange):
     world = await open_world(exchange)
     world.offering = await world.publish(approval="provider", approvers=2)
-    world.anna, world.bo = [await world.member(world.platform.org_id) for _ in range(2)]
+    world.anna, world.bo = [await world.member(world.platform.org_id, "approver") for _ in range(2)]
     return world
 
 
@@ -94,7 +94,7 @@ async def test_only_people_of_the_platform_approve(database, world, who):
     rival = await world.join("platform")
     by = {
         "program": world.platform,
-        "applicant": await world.member(world.sme.org_id),
+        "applicant": await world.member(world.sme.org_id, "developer", "approver"),
         "rival": replace(rival, member_id="mbr_x", scopes=rival.scopes | {"approvals"}),
         "operator": replace(world.operator, member_id="mbr_o"),
     }[who]

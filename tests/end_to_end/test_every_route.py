@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
 
 from exchange.client.profile import jwks_of, new_profile
 from tests.support.actors import TERMS
-from tests.support.good_requests import GOOD, ORGANISATION, assertion_form, org
+from tests.support.good_requests import GOOD, ORGANISATION, PERSON, assertion_form, org
 from tests.support.story import DATABASES, ROLES, World, exchange_on, make_world
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "25"))
@@ -93,6 +93,7 @@ def known(world: World, label: str) -> dict[str, list[str]]:
     return {
         "org_id": [org(world.platform), org(world.sme), org(world.rival)],
         "client_id": [world.spare_client],
+        "member_id": [world.spare_member],
         "offering_id": offerings,
         "request_id": [world.answer["id"], world.denied["id"]],
         "grant_id": [spare] if label.endswith("revoke") else [world.grant_id],
@@ -110,6 +111,9 @@ def good_body(world: World, label: str) -> dict[str, Any]:
         "POST /v1/organisations": ORGANISATION,
         "PUT /v1/organisations/{org_id}/attributes/{name}": {"value": 7},
         "POST /v1/organisations/{org_id}/clients": {"name": "n", "jwks": jwks_of(new_profile(""))},
+        "POST /v1/organisations/{org_id}/members": PERSON,
+        "PUT /v1/members/{member_id}": {"roles": ["developer"]},
+        "POST /v1/invitations/accept": {"invitation": "0" * 43, "jwks": jwks_of(new_profile(""))},
         "POST /v1/offerings": TERMS,
         "PUT /v1/offerings/{offering_id}": TERMS,
         "POST /v1/access-requests": asked,

@@ -52,6 +52,20 @@ def join(
     return Session(replace(made, client_id=client["id"], organisation_id=organisation["id"]))
 
 
+def member(by: Session, organisation: Session, name: str, roles: list[str]) -> Session:
+    """Invite a person (`by` is an owner there, or the operator), and return their own session."""
+    org_id = organisation.profile.organisation_id
+    invited = by.post(f"/v1/organisations/{org_id}/members", {"name": name, "roles": roles})
+    made: Profile = new_profile(by.profile.url)
+    joined = by.http.post(
+        "/v1/invitations/accept",
+        json={"invitation": invited["invitation"], "jwks": jwks_of(made)},
+    )
+    assert joined.status_code == 201, joined.text
+    client = joined.json()["client"]
+    return Session(replace(made, client_id=client["id"], organisation_id=org_id))
+
+
 def publish(platform: Session, content: bytes = b"0123456789" * 1000, **terms) -> dict:
     """Upload a file and publish a dataset offering on it."""
     name = terms.pop("file_name", "data.bin")

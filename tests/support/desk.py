@@ -19,9 +19,9 @@ from exchange.catalog.publish_offering import (
 )
 from exchange.formats.tokens import generate_client_key, public_jwks
 from exchange.http import Caller
-from exchange.ids import new_id
 from exchange.ledger.write import Update, Write
 from exchange.mounted_gateway import MountedSources
+from exchange.participants.invite_member import accept_invitation, invite_member
 from exchange.participants.model import scopes_of
 from exchange.participants.register_client import disable_client, register_client
 from exchange.participants.register_organisation import register_organisation, set_attribute
@@ -60,9 +60,9 @@ def operator(parts: Parts) -> Caller:
     return _caller(made["client_id"], made["organisation_id"], "operator")
 
 
-def _caller(client_id: str, org_id: str, role: str) -> Caller:
-    roles = frozenset({role})
-    sight = None if role in ("operator", "auditor") else frozenset()
+def _caller(client_id: str, org_id: str, *held: str) -> Caller:
+    roles = frozenset(held)
+    sight = None if roles & {"operator", "auditor"} else frozenset()
     return Caller(client_id, org_id, roles, scopes_of(roles), sight=sight)
 
 
@@ -96,6 +96,25 @@ class World:
             parts.ledger, parts.participants, self.operator, org_id, name="a", jwks=JWKS
         )
 
+    async def member(self, org_id: str, *roles: str, by: Caller | None = None) -> Caller:
+        """Invite a person and let them join: who they are when they call now."""
+        parts, chain = self.parts, (self.parts.ledger, self.parts.participants)
+        _, invitation = await invite_member(
+            *chain, by or self.operator, org_id, name="Anna", roles=frozenset(roles)
+        )
+        member, client = await accept_invitation(
+            *chain, invitation=invitation, client_name="a", jwks=JWKS
+        )
+        organisation = await parts.participants.organisation(org_id)
+        return replace(
+            _caller(client.id, org_id, *organisation.roles),
+            scopes=scopes_of(organisation.roles, member.roles),
+            client_rev=client.rev,
+            member_id=member.id,
+            member_rev=member.rev,
+            member_roles=member.roles,
+        )
+
     async def publish(self, **terms) -> Offering:
         parts, sources = self.parts, self.sources
         await sources.store(self.platform.org_id, "data.bin", _content())
@@ -113,13 +132,6 @@ class World:
         wanted = Ask(self.offering.id, "logistics_planning", ("read",), 30)
         desk = (parts or self.parts).desk
         return await request_access(desk, caller or self.sme, replace(wanted, **more), key)
-
-    async def member(self, org_id: str) -> Caller:
-        """A person of an organisation, with every scope of theirs and that of approving."""
-        client = await self.client(org_id)
-        role = "platform" if org_id == self.platform.org_id else "sme"
-        made = _caller(client.id, org_id, role)
-        return replace(made, member_id=new_id("mbr"), scopes=made.scopes | {"approvals"})
 
     async def approve(self, request_id: str, by: Caller, *, key=None, parts=None):
         return await approve_request((parts or self.parts).desk, by, request_id, "", key)

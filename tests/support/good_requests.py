@@ -39,6 +39,15 @@ def _disable(world: World, send: Send) -> httpx.Response:
     return send("sme", f"/v1/clients/{made['id']}/disable")
 
 
+def _invite(world: World) -> dict[str, Any]:
+    return world.operator.post(f"/v1/organisations/{org(world.sme)}/members", PERSON)
+
+
+def _accept(world: World, send: Send) -> httpx.Response:
+    body = {"invitation": _invite(world)["invitation"], "jwks": jwks_of(new_profile(""))}
+    return send("nobody", "/v1/invitations/accept", json=body)
+
+
 def _own_offering(world: World, send: Send, verb: str = "", **options: Any) -> httpx.Response:
     draft = world.platform.post("/v1/offerings", TERMS)
     if verb == "/withdraw":
@@ -56,6 +65,7 @@ def org(session: Session) -> str:
 
 
 ORGANISATION = {"name_en": "New", "name_zh": "新", "roles": ["sme"], "attributes": {"headcount": 9}}
+PERSON = {"name": "Anna 安娜", "roles": ["developer"]}
 
 GOOD: dict[str, Good] = {
     "GET /": lambda w, send: send("nobody", "/?lang=zh"),
@@ -83,6 +93,25 @@ GOOD: dict[str, Good] = {
         "sme", f"/v1/organisations/{org(w.sme)}/clients"
     ),
     "POST /v1/clients/{client_id}/disable": _disable,
+    "POST /v1/organisations/{org_id}/members": lambda w, send: send(
+        "operator", f"/v1/organisations/{org(w.sme)}/members", json=PERSON
+    ),
+    "GET /v1/organisations/{org_id}/members": lambda w, send: send(
+        "sme", f"/v1/organisations/{org(w.sme)}/members"
+    ),
+    "GET /v1/members/{member_id}": lambda w, send: send(
+        "sme", f"/v1/members/{_invite(w)['member']['id']}"
+    ),
+    "PUT /v1/members/{member_id}": lambda w, send: send(
+        "operator",
+        f"/v1/members/{_invite(w)['member']['id']}",
+        json={"roles": ["owner", "auditor"]},
+    ),
+    "POST /v1/members/{member_id}/remove": lambda w, send: send(
+        "operator", f"/v1/members/{_invite(w)['member']['id']}/remove"
+    ),
+    "POST /v1/invitations/accept": _accept,
+    "GET /v1/me": lambda w, send: send("sme", "/v1/me"),
     "PUT /v1/files/{name}": lambda w, send: send("platform", "/v1/files/good.csv", content=b"a,b"),
     "POST /v1/offerings": lambda w, send: send("platform", "/v1/offerings", json=TERMS),
     "GET /v1/offerings": lambda w, send: send("sme", "/v1/offerings?limit=1"),

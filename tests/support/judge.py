@@ -172,12 +172,14 @@ def judge_rows(sql: Sql, log: Judged) -> None:
         ids = [row[0] for row in sql(f"SELECT event_id FROM {table}")]
         leaves = [event["id"] for event in log.events if event["type"] == f"exchange.{kind}"]
         assert sorted(ids) == sorted(leaves)
-    for table, kind, member in (
-        ("organisations", "organisation.registered.v1", "organisation_id"),
-        ("clients", "client.registered.v1", "client_id"),
+    for table, kinds_of, member in (
+        ("organisations", ["organisation.registered.v1"], "organisation_id"),
+        ("clients", ["client.registered.v1", "client.registered.v2"], "client_id"),
+        ("members", ["member.invited.v1"], "member_id"),
     ):
         ids = [row[0] for row in sql(f"SELECT id FROM {table}")]
-        assert named(member, kind) == sorted(ids)
+        assert named(member, *kinds_of) == sorted(ids)
+    _judge_members(sql, log)
     assert max(Counter(named("client_id", "client.disabled.v1")).values(), default=1) == 1
 
 
@@ -213,6 +215,36 @@ def _judge_requests(sql: Sql, log: Judged, decisions: dict[str, tuple[str, str]]
         assert status == expected, (request_id, status, expected)
         assert (waits_for is not None) == (status == "pending_approval")
         assert (grant_id is not None) == (status in ("permitted", "approved") or renews is not None)
+
+
+def _judge_members(sql: Sql, log: Judged) -> None:
+    """Members are what their leaves made them; the clients of one who is gone are disabled."""
+    told: dict[str, tuple[str, list[str]]] = {}
+    for event in log.events:
+        data, kind = event["data"], event["type"].removeprefix("exchange.member.")
+        if kind == "invited.v1":
+            told[data["member_id"]] = ("invited", data["roles"])
+        elif kind == "joined.v1":
+            assert told[data["member_id"]][0] == "invited"
+            told[data["member_id"]] = ("active", told[data["member_id"]][1])
+        elif kind == "roles_changed.v1":
+            assert told[data["member_id"]][0] != "removed"
+            told[data["member_id"]] = (told[data["member_id"]][0], data["roles"])
+        elif kind == "removed.v1":
+            assert told[data["member_id"]][0] != "removed"
+            told[data["member_id"]] = ("removed", told[data["member_id"]][1])
+    rows = sql("SELECT id, status, roles, name FROM members")
+    for member_id, status, roles, name in rows:
+        roles = json.loads(roles) if isinstance(roles, str) else roles
+        assert told.pop(member_id) == (status, roles)
+        assert (name is None) == (status == "removed")
+    assert told == {}
+    owners = {data["client_id"]: data["member_id"] for data in log.of("client.registered.v2")}
+    found = sql("SELECT id, member_id FROM clients WHERE member_id IS NOT NULL")
+    assert dict(found) == owners
+    gone = {row[0] for row in rows if row[1] == "removed"}
+    disabled = {data["client_id"] for data in log.of("client.disabled.v1")}
+    assert {client for client, member in owners.items() if member in gone} <= disabled
 
 
 def judge(sql: Sql) -> Judged:

@@ -51,6 +51,7 @@ class World:
     draft: dict
     spare_offering: dict
     spare_client: str
+    spare_member: str
     answer: dict
     denied: dict
     spare_answer: dict
@@ -85,6 +86,10 @@ def make_world(server: ExchangeServer) -> World:
     answer = ask(sme, offering)
     denied = refused(sme, offering, purpose="marketing")
     spare_answer = ask(spare, offering)
+    invited = by.post(
+        f"/v1/organisations/{spare.profile.organisation_id}/members",
+        {"name": "Somebody", "roles": ["auditor"]},
+    )
     return World(
         server=server,
         operator=by,
@@ -95,6 +100,7 @@ def make_world(server: ExchangeServer) -> World:
         offering=offering,
         draft=draft,
         spare_offering=spare_offering,
+        spare_member=invited["member"]["id"],
         spare_client=spare.profile.client_id,
         answer=answer,
         denied=denied,

@@ -91,6 +91,7 @@ def test_what_is_open_to_everyone_is_meant_to_be(operations):
         "GET /healthz",
         "GET /readyz",
         "POST /oauth/token",
+        "POST /v1/invitations/accept",
         "GET /.well-known/oauth-authorization-server",
         "GET /oauth/jwks",
         "GET /log/checkpoint",

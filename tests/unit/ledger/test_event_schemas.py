@@ -14,6 +14,7 @@ from exchange.access.close_sessions import close_sessions
 from exchange.access.record_use import UseOf, end_use, record_use
 from exchange.access.revoke_grant import end_grants
 from exchange.formats import canonical
+from exchange.participants.change_member import remove_member, set_member_roles
 from tests.support.desk import open_world
 from tests.support.judge import judge
 from tests.support.ledgers import open_exchange
@@ -24,14 +25,14 @@ ENVELOPE = {
     "specversion": r"1\.0",
     "id": r"evt_[0-9a-z]{4}_[0-9a-hjkmnp-tv-z]{26}",
     "source": r"urn:exchange:log:\S+",
-    "type": r"exchange\.[a-z_]+\.[a-z_]+\.v1",
+    "type": r"exchange\.[a-z_]+\.[a-z_]+\.v[12]",
     "subject": r"[a-z0-9_]+",
     "time": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z",
     "datacontenttype": "application/json",
     "dataschema": r"urn:exchange:schema:[a-z_.0-9]+",
     "nonce": "[0-9a-f]{32}",
 }
-NAMES = ("Flights", "航班", "data.bin", "software_it_services")
+NAMES = ("Flights", "航班", "data.bin", "software_it_services", "Anna")
 
 
 @pytest.fixture
@@ -63,6 +64,11 @@ async def tell(sqlite, parts):
     await world.withdraw()
     await world.set_attribute(world.sme.org_id, "headcount", 50)
     await world.disable(world.sme.client_id)
+    owner = await world.member(world.sme.org_id, "owner")
+    anna = await world.member(world.sme.org_id, "developer", by=owner)
+    chain = (parts.ledger, parts.participants, owner, anna.member_id)
+    await set_member_roles(*chain, frozenset({"auditor"}))
+    await remove_member(*chain)
     judge(sqlite.sql)
     grants = sqlite.sql("SELECT id FROM grants WHERE status = 'active'")
     assert len(grants) == 1
@@ -72,7 +78,7 @@ async def tell(sqlite, parts):
 
 async def live(sqlite, world):
     """Each step of a request's life, and a renewal."""
-    people = [await world.member(world.platform.org_id) for _ in range(2)]
+    people = [await world.member(world.platform.org_id, "approver") for _ in range(2)]
     request = (await world.ask(purpose="scientific_research")).request_id
     await world.act("ask", request, people[0], "For which flights?")
     await world.act("answer", request, world.sme, "航班 of data.bin")

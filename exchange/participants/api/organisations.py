@@ -1,4 +1,4 @@
-"""Routes of participants: parse, call one verb, answer."""
+"""Routes of organisations and their clients: parse, call one verb, answer."""
 
 from typing import Annotated, Any, Literal
 
@@ -90,11 +90,9 @@ class OrganisationOut(Body):
     created_at: str
 
 
-class ClientIn(Body):
-    """A client to register, by its public keys."""
-
-    name: Name = Field(examples=["nightly import"])
-    jwks: dict[str, Any] = Field(
+Jwks = Annotated[
+    dict[str, Any],
+    Field(
         description="Public JWK Set (RFC 7517): ES256, PS256 or EdDSA keys, 8 at most",
         examples=[
             {
@@ -108,14 +106,28 @@ class ClientIn(Body):
                 ]
             }
         ],
+    ),
+]
+
+
+class ClientIn(Body):
+    """A client to register, by its public keys."""
+
+    name: Name = Field(examples=["nightly import"])
+    jwks: Jwks
+    program: bool = Field(
+        False,
+        description="Owners: a program of the organisation, not a client of your own",
+        examples=[False],
     )
 
 
 class ClientOut(Body):
-    """A client; its keys are public."""
+    """A client; its keys are public. `member_id` is the person whose it is, null for a program."""
 
     id: str
     organisation_id: str
+    member_id: str | None
     name: str
     jwks: dict[str, Any]
     status: Literal["active", "disabled"]
@@ -167,7 +179,7 @@ def router(ledger: Ledger, participants: Participants, page_items: int) -> APIRo
         org_id: OrgId, caller: Annotated[Caller, any_role]
     ) -> OrganisationOut:
         """Show an organisation: your own, or any for operators and auditors."""
-        _readable(caller, org_id)
+        readable(caller, org_id)
         return _organisation_out(await participants.organisation(org_id))
 
     @routes.put(
@@ -200,13 +212,11 @@ def router(ledger: Ledger, participants: Participants, page_items: int) -> APIRo
         caller: Annotated[Caller, any_role],
         idempotency_key: IdempotencyKey = None,
     ) -> ClientOut:
-        """Register a client with its public keys: for your own organisation, or as operator."""
-        try:
-            jwks = parse_public_jwks(body.jwks)
-        except FormatError as error:
-            raise BadInput(
-                "jwks_invalid", f"The JWK Set is refused: {error}", status=422
-            ) from error
+        """Register a client with its public keys: for your own organisation, or as operator.
+
+        A person's is a client of that person; `program` makes one of the organisation (owners).
+        """
+        jwks = read_jwks(body.jwks)
         client = await register_client(
             ledger,
             participants,
@@ -214,26 +224,28 @@ def router(ledger: Ledger, participants: Participants, page_items: int) -> APIRo
             org_id,
             name=body.name,
             jwks=jwks,
+            program=body.program,
             idempotency_key=idempotency_key,
         )
-        return _client_out(client)
+        return client_out(client)
 
     @routes.get("/organisations/{org_id}/clients", responses=problems(401, 403, 404, 422, 503))
     async def get_clients(org_id: OrgId, caller: Annotated[Caller, any_role]) -> Page[ClientOut]:
         """List an organisation's clients: at most a hundred, so one page."""
-        _readable(caller, org_id)
+        readable(caller, org_id)
         await participants.organisation(org_id)
-        return Page(items=[_client_out(c) for c in await participants.list_clients(org_id)])
+        return Page(items=[client_out(c) for c in await participants.list_clients(org_id)])
 
     @routes.post("/clients/{client_id}/disable", responses=problems(401, 403, 404, 422, 503))
     async def post_disable(client_id: ClientId, caller: Annotated[Caller, any_role]) -> ClientOut:
         """Disable a client for good: your own, or any as operator."""
-        return _client_out(await disable_client(ledger, participants, caller, client_id))
+        return client_out(await disable_client(ledger, participants, caller, client_id))
 
     return routes
 
 
-def _readable(caller: Caller, org_id: str) -> None:
+def readable(caller: Caller, org_id: str) -> None:
+    """Raise Forbidden unless the caller may read about this organisation."""
     if not caller.reads(org_id):
         raise Forbidden("organisation_not_yours", "You may see your own organisation only.")
 
@@ -253,10 +265,20 @@ def _organisation_out(organisation: Organisation) -> OrganisationOut:
     )
 
 
-def _client_out(client: Client) -> ClientOut:
+def read_jwks(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a JWK Set of public keys that may be registered; raises BadInput."""
+    try:
+        return parse_public_jwks(document)
+    except FormatError as error:
+        raise BadInput("jwks_invalid", f"The JWK Set is refused: {error}", status=422) from error
+
+
+def client_out(client: Client) -> ClientOut:
+    """Return a client as the API shows it."""
     return ClientOut(
         id=client.id,
         organisation_id=client.org_id,
+        member_id=client.member_id,
         name=client.name,
         jwks=dict(client.jwks),
         status=client.status,

@@ -1,0 +1,1 @@
+"""Routes of participants: organisations with their clients, and members."""
