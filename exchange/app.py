@@ -18,7 +18,7 @@ from exchange import __version__, health
 from exchange.access.api import grants as grants_api
 from exchange.access.api import requests as requests_api
 from exchange.access.authorize_grant import authorize_grant
-from exchange.catalog import api as catalog_api
+from exchange.catalog.api import offerings as catalog_api
 from exchange.clock import now_ms
 from exchange.errors import BadInput, Conflict, ExchangeError, NotFound, Unavailable
 from exchange.guard import Guard

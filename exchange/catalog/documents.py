@@ -193,6 +193,11 @@ class OfferingOut(Body):
     changed_at: str
 
 
+def may_know(offering: Offering, caller: Caller) -> bool:
+    """Whether the caller may know that there is such an offering."""
+    return sees_all(offering, caller) or offering.is_shown_to(caller.org_id)
+
+
 def sees_all(offering: Offering, caller: Caller) -> bool:
     """Whether the caller may see what only its platform does."""
     return caller.reads(offering.provider_id)

@@ -3,16 +3,17 @@
 import secrets
 from dataclasses import asdict, replace
 
+from exchange.catalog.keep_index import changed_entry, new_entry
 from exchange.catalog.model import Offering, SourceObject, Sources, Terms, publish, revise, withdraw
 from exchange.catalog.store import OFFERINGS, VERSIONS, Catalog, unknown_offering, values_of
 from exchange.clock import now_ms
-from exchange.errors import Conflict, Forbidden
+from exchange.errors import BadInput, Conflict, Forbidden
 from exchange.http import Caller
 from exchange.ids import new_id
 from exchange.ledger.evolve import commit_fresh
 from exchange.ledger.ledger import Ledger
 from exchange.ledger.once import first_outcome, idempotency
-from exchange.ledger.write import Insert, Met, Update, Write
+from exchange.ledger.write import Delete, Insert, Met, Update, Write
 from exchange.participants.register_organisation import commitment
 from exchange.participants.store import ORGANISATIONS, Participants, acting
 
@@ -25,13 +26,17 @@ async def draft_offering(
     idempotency_key: str | None = None,
 ) -> Offering:
     """Write a draft, visible to its platform only; no leaf, since nobody is bound by it."""
+    await _require_known(catalog, terms)
     now = now_ms()
     offering = Offering(new_id("off"), caller.org_id, 0, "draft", terms, (), 1, now, now)
     body = terms.as_document()
     result = await ledger.commit(
         Write(
             reads=acting(caller),
-            inserts=[Insert(OFFERINGS, {"id": offering.id, "rev": 1, **values_of(offering)})],
+            inserts=[
+                Insert(OFFERINGS, {"id": offering.id, "rev": 1, **values_of(offering)}),
+                *new_entry(offering),
+            ],
             once=idempotency(caller.client_id, idempotency_key, body, offering.id),
         )
     )
@@ -51,6 +56,7 @@ async def revise_offering(
     """Take new terms: into a draft in place; into a published offering as its next version."""
     current = await _own(catalog, caller, offering_id)
     revise(current, terms)
+    await _require_known(catalog, terms)
     if current.status == "published":
         return await _publish(ledger, catalog, sources, caller, offering_id, terms)
 
@@ -61,8 +67,8 @@ async def revise_offering(
                 "offering_published", "It was published meanwhile: send the terms again."
             )
         changed = replace(revise(held, terms), changed_ms=now_ms())
-        update = Update(OFFERINGS, held.id, held.rev, values_of(changed))
-        return Write(reads=acting(caller), updates=[update])
+        inserts, updates, deletes = await _changes(catalog, held, changed)
+        return Write(reads=acting(caller), inserts=inserts, updates=updates, deletes=deletes)
 
     await commit_fresh(ledger, build)
     return await catalog.offering(offering_id)
@@ -129,11 +135,13 @@ async def _publish(
         reads = acting(caller)
         if provider_rev is not None:
             reads[(ORGANISATIONS, caller.org_id)] = provider_rev
+        inserts, updates, deletes = await _changes(catalog, held, changed)
         return Write(
             [event],
             reads=reads,
-            inserts=[Insert(VERSIONS, version)],
-            updates=[Update(OFFERINGS, offering_id, held.rev, values_of(changed))],
+            inserts=[Insert(VERSIONS, version), *inserts],
+            updates=updates,
+            deletes=deletes,
         )
 
     await commit_fresh(ledger, build)
@@ -157,18 +165,41 @@ async def withdraw_offering(
             {"offering_id": offering_id, "version": held.version, "by": caller.client_id},
             provider_id=held.provider_id,
         )
-        update = Update(OFFERINGS, held.id, held.rev, values_of(changed))
-        return Write([event], reads=acting(caller), updates=[update])
+        inserts, updates, deletes = await _changes(catalog, held, changed)
+        return Write(
+            [event], reads=acting(caller), inserts=inserts, updates=updates, deletes=deletes
+        )
 
     await commit_fresh(ledger, build)
     return await catalog.offering(offering_id)
 
 
+async def _changes(
+    catalog: Catalog, held: Offering, changed: Offering
+) -> tuple[list[Insert], list[Update], list[Delete]]:
+    """Return what a change does to the offering's row, and to what the index holds of it."""
+    inserts, updates, deletes = changed_entry(await catalog.indexed(held.id), changed)
+    row = Update(OFFERINGS, held.id, held.rev, values_of(changed))
+    return inserts, [row, *updates], deletes
+
+
+async def _require_known(catalog: Catalog, terms: Terms) -> None:
+    """Refuse an audience that nobody could be; organisations never go, so nothing can change it."""
+    unknown = await catalog.unknown_organisations(terms.audience or ())
+    if unknown:
+        raise BadInput(
+            "audience_unknown",
+            f"audience names who is not here: {', '.join(unknown[:5])}",
+            status=422,
+            hint="Leave audience out to show the offering to everybody.",
+        )
+
+
 async def _own(catalog: Catalog, caller: Caller, offering_id: str) -> Offering:
     offering = await catalog.offering(offering_id)
     if offering.provider_id != caller.org_id:
-        # Another platform's draft must not show by the kind of refusal.
-        if offering.status == "draft":
+        # What it may not know of must not show by the kind of refusal.
+        if not offering.is_shown_to(caller.org_id):
             raise unknown_offering()
         raise Forbidden("offering_not_yours", "Only the platform that published it may do this.")
     return offering

@@ -4,13 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Row, or_, select
+from sqlalchemy import Connection, Row, select
 
 from exchange.cache import RowCache
+from exchange.catalog.index import Indexed
+from exchange.catalog.keep_index import Held
 from exchange.catalog.model import Offering, SourceObject, Terms, terms_of
+from exchange.catalog.search import SEARCH, Wanted, find
 from exchange.catalog.tables import OfferingRow, OfferingVersionRow
 from exchange.db import Database
 from exchange.errors import NotFound
+from exchange.participants.store import ORGANISATIONS
 
 OFFERINGS = OfferingRow.__table__  # type: ignore[attr-defined]
 VERSIONS = OfferingVersionRow.__table__  # type: ignore[attr-defined]
@@ -42,20 +46,32 @@ class Catalog:
             raise NotFound("version_unknown", "No such version of the offering.")
         return found
 
-    async def list(
-        self, after: str | None, limit: int, *, provider_id: str | None, all_states: bool
-    ) -> Sequence[Offering]:
-        """Return offerings by id: published ones, and `provider_id`'s own in every state."""
-        query = select(OFFERINGS).order_by(OFFERINGS.c.id).limit(limit)
-        if not all_states:
-            visible = OFFERINGS.c.status == "published"
-            if provider_id is not None:
-                visible = or_(visible, OFFERINGS.c.provider_id == provider_id)
-            query = query.where(visible)
-        if after is not None:
-            query = query.where(OFFERINGS.c.id > after)
-        rows = await self.db.read(lambda c: c.execute(query).all())
-        return [offering_of(row) for row in rows]
+    async def search(
+        self, wanted: Wanted, after: str | None, limit: int
+    ) -> tuple[Sequence[Offering], str | None]:
+        """Return a page of offerings, newest first, and the place after which the next begins."""
+
+        def query(connection: Connection) -> tuple[list[str], Sequence[Row[Any]]]:
+            ids = find(connection, wanted, after, limit + 1)
+            statement = select(OFFERINGS).where(OFFERINGS.c.id.in_(ids[:limit]))
+            return ids, connection.execute(statement.order_by(OFFERINGS.c.id.desc())).all()
+
+        ids, rows = await self.db.read(query)
+        return [offering_of(row) for row in rows], ids[limit - 1] if len(ids) > limit else None
+
+    async def indexed(self, offering_id: str) -> Held:
+        """Return what the index holds of an offering, which there is, read now."""
+        statement = select(SEARCH).where(SEARCH.c.id == offering_id)
+        row = await self.db.point(lambda c: c.execute(statement).one())
+        return Held(Indexed(row.text, tuple(row.facets)), row.rev)
+
+    async def unknown_organisations(self, ids: Sequence[str]) -> Sequence[str]:
+        """Return those of some organisations' ids that nobody has."""
+        if not ids:
+            return []
+        known = select(ORGANISATIONS.c.id).where(ORGANISATIONS.c.id.in_(ids))
+        found = set(await self.db.read(lambda c: c.scalars(known).all()))
+        return [each for each in ids if each not in found]
 
     def drop(self, ids: Sequence[str]) -> None:
         """Forget cached rows that changed."""

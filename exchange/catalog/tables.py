@@ -33,3 +33,25 @@ class OfferingVersionRow(SQLModel, table=True):
     salt: str
     published_ms: int = Field(sa_column=big())
     event_id: str
+
+
+class OfferingSearchRow(SQLModel, table=True):
+    """What is searched of an offering, as it stands now: derived, see exchange.catalog.index."""
+
+    __tablename__: ClassVar[str] = "offering_search"
+    id: str = Field(primary_key=True, foreign_key="offerings.id")
+    text: str
+    facets: list[str] = Field(sa_column=json_document())
+    rev: int
+
+
+class OfferingTermRow(SQLModel, table=True):
+    """The lists of the index: which offerings stand under a term, in the order of their age.
+
+    No foreign key: its check of each of a description's many grams would cost more than they do.
+    """
+
+    __tablename__: ClassVar[str] = "offering_terms"
+    __table_args__: ClassVar[dict[str, Any]] = {"sqlite_with_rowid": False}
+    term: str = Field(primary_key=True)
+    offering_id: str = Field(primary_key=True)

@@ -42,6 +42,16 @@ def upsert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str
     )
 
 
+def delete_rows(
+    connection: Connection, table: Table, names: Sequence[str], rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Delete the rows that hold these values of the columns `names`."""
+    place = "?" if connection.dialect.name == "sqlite" else "%s"
+    wanted = " AND ".join(f"{table.c[name].name} = {place}" for name in names)
+    statement = f"DELETE FROM {table.name} WHERE {wanted}"  # noqa: S608  names of a class of ours
+    connection.exec_driver_sql(statement, _values(table, tuple(names), rows))
+
+
 def _copy(connection: Connection, into: str, rows: Sequence[Sequence[Any]]) -> None:
     driver: Any = connection.connection.driver_connection
     try:

@@ -8,7 +8,7 @@
 Keeping the checkpoint outside the database, and only then releasing, is the writer's (step 5).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
@@ -30,7 +30,7 @@ from exchange.formats.merkle import Extension, leaf_hash
 from exchange.formats.note import Signer
 from exchange.formats.receipt import Receipt
 from exchange.ledger.admit import Seen, admit, names
-from exchange.ledger.bulk import insert_rows, upsert_rows
+from exchange.ledger.bulk import delete_rows, insert_rows, upsert_rows
 from exchange.ledger.tables import Counter, Entry, LogState, OnceKey, StoredCheckpoint, Tile
 from exchange.ledger.tree import full_tiles
 from exchange.ledger.write import Committed, LeafIndex, Once, Outcome, Write
@@ -95,6 +95,7 @@ def commit(connection: Connection, log: Log, writes: Sequence[Write], now_ms: in
         first += len(write.events)
     events = [event for write in admitted for event in write.events]
     hashes = [leaf_hash(event.entry) for event in events]
+    _delete_rows(connection, admitted)
     _insert_rows(connection, admitted, starts)
     _update_rows(connection, admitted)
     _note_once_and_spent(connection, log.log_id, admitted, seen)
@@ -186,6 +187,15 @@ def _revs_query(table: Table, lock: bool) -> Any:
     if "log_id" in table.c:
         return query.where(table.c.log_id == bindparam("log_id"))
     return query.order_by(table.c.id).with_for_update(read=not lock)
+
+
+def _delete_rows(connection: Connection, writes: Sequence[Write]) -> None:
+    rows: dict[tuple[Table, tuple[str, ...]], list[Mapping[str, Any]]] = {}
+    for write in writes:
+        for item in write.deletes:
+            rows.setdefault((item.table, tuple(sorted(item.values))), []).append(item.values)
+    for (table, columns), values in rows.items():
+        delete_rows(connection, table, columns, values)
 
 
 def _insert_rows(connection: Connection, writes: Sequence[Write], starts: Sequence[int]) -> None:

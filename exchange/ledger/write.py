@@ -100,6 +100,14 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True)
+class Delete:
+    """The rows with these values go, if any: of what is derived, since the rest is kept."""
+
+    table: Table
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Spend:
     """Add `amount` to a counter unless it would pass `ceiling`."""
 
@@ -125,6 +133,7 @@ class Write:
     reads: Mapping[RowKey, int] = field(default_factory=dict)
     inserts: Sequence[Insert] = ()
     updates: Sequence[Update] = ()
+    deletes: Sequence[Delete] = ()  # before the inserts; a row with a rev guards what they derive
     spends: Sequence[Spend] = ()
     once: Sequence[Once] = ()
     unless: Sequence[str] = ()  # once keys that, if met, answer instead; this write sets none

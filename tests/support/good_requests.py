@@ -114,7 +114,9 @@ GOOD: dict[str, Good] = {
     "GET /v1/me": lambda w, send: send("sme", "/v1/me"),
     "PUT /v1/files/{name}": lambda w, send: send("platform", "/v1/files/good.csv", content=b"a,b"),
     "POST /v1/offerings": lambda w, send: send("platform", "/v1/offerings", json=TERMS),
-    "GET /v1/offerings": lambda w, send: send("sme", "/v1/offerings?limit=1"),
+    "GET /v1/offerings": lambda w, send: send(
+        "sme", "/v1/offerings?limit=1&q=航班&kind=dataset&purpose=logistics_planning"
+    ),
     "GET /v1/offerings/{offering_id}": lambda w, send: send(
         "sme", f"/v1/offerings/{w.offering['id']}"
     ),

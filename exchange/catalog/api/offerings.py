@@ -2,15 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 
+from exchange.catalog.api.filters import Filters, filters
 from exchange.catalog.documents import (
     ObjectOut,
     OfferingIn,
     OfferingOut,
+    may_know,
     object_document,
     offering_out,
-    sees_all,
 )
 from exchange.catalog.model import Sources
 from exchange.catalog.publish_offering import (
@@ -76,18 +77,18 @@ def router(
     @routes.get("/offerings", responses=problems(400, 401, 403, 422, 503))
     async def get_offerings(
         caller: Annotated[Caller, reader],
+        filters: Annotated[Filters, Depends(filters)],
         cursor: Cursor = None,
         limit: Annotated[int, Query(ge=1, le=page_items)] = min(50, page_items),
     ) -> Page[OfferingOut]:
-        """List published offerings, and your own in every state."""
-        found = await catalog.list(
-            decode_cursor(cursor),
-            limit + 1,
-            provider_id=caller.org_id,
-            all_states=caller.reads_all,
-        )
-        more = encode_cursor(found[limit - 1].id) if len(found) > limit else None
-        return Page(items=[offering_out(o, caller) for o in found[:limit]], next=more)
+        """List or search published offerings, and your own in every state, newest first.
+
+        A facet may be given again: one of its values must apply, and so for each facet.
+        """
+        found, after = await catalog.search(filters.wanted_by(caller), decode_cursor(cursor), limit)
+        # What is read of each is newer than what found it.
+        shown = [offering_out(o, caller) for o in found if may_know(o, caller)]
+        return Page(items=shown, next=encode_cursor(after) if after else None)
 
     @routes.get("/offerings/{offering_id}", responses=problems(401, 403, 404, 422, 503))
     async def get_offering(
@@ -95,7 +96,7 @@ def router(
     ) -> OfferingOut:
         """Show an offering."""
         offering = await catalog.offering(offering_id)
-        if offering.status == "draft" and not sees_all(offering, caller):
+        if not may_know(offering, caller):
             raise unknown_offering()
         return offering_out(offering, caller)
 
