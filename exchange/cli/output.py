@@ -22,8 +22,15 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 
-from exchange.client.profile import ProfileProblem, read_profile
-from exchange.client.session import NotAnExchange, Refusal, Session
+from exchange.client.errors import (
+    ClientError,
+    NotAsPublished,
+    NotProved,
+    NotReachable,
+    Refused,
+)
+from exchange.client.profile import read_profile
+from exchange.client.session import Session
 
 REFUSED, NOT_TRIED = 1, 2
 
@@ -33,6 +40,26 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 for _stream in (sys.stdout, sys.stderr):
     if isinstance(_stream, TextIOWrapper):
         _stream.reconfigure(errors="replace")  # a terminal without Chinese must not end a verb
+
+__all__ = [
+    "DEFAULT_PROFILE",
+    "AsJson",
+    "Lang",
+    "NotAsPublished",
+    "ProfilePath",
+    "err",
+    "in_words",
+    "out",
+    "plain",
+    "print_document",
+    "print_json",
+    "print_list",
+    "print_refusal",
+    "print_said",
+    "print_table",
+    "session",
+    "visible",
+]
 
 # What moves a terminal's cursor, ends a line or turns the direction of what follows.
 _UNSAFE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
@@ -50,10 +77,6 @@ AsJson = Annotated[
     typer.Option("--json", help="Print one JSON document (a list: an array; a refusal: why)"),
 ]
 DEFAULT_PROFILE = Path("profile.json")
-
-
-class NotAsPublished(Exception):
-    """What arrived is not what was published."""
 
 
 @contextmanager
@@ -83,19 +106,20 @@ def in_words(
     """
     try:
         yield
-    except Refusal as refusal:
+    except Refused as refusal:
         print_refusal(refusal)
         if as_json:
             print_json(refusal.document)
         raise typer.Exit(REFUSED) from None
-    except NotAsPublished as error:
+    except (NotAsPublished, NotProved) as error:
         err.print(f"[red]{plain(error)}[/]")
         raise typer.Exit(REFUSED) from None
-    except (ProfileProblem, NotAnExchange) as error:
-        err.print(f"[red]{plain(error)}[/]")
+    except (NotReachable, httpx.HTTPError, httpx.InvalidURL) as error:
+        why = error if isinstance(error, NotReachable) else NotReachable.because(error)
+        err.print(f"[red]{plain(why)}[/] {plain(no_answer)}")
         raise typer.Exit(NOT_TRIED) from None
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        err.print(f"[red]{plain(_asked(error))} ({type(error).__name__}).[/] {plain(no_answer)}")
+    except ClientError as error:
+        err.print(f"[red]{plain(error)}[/]")
         raise typer.Exit(NOT_TRIED) from None
     except OSError as error:
         named = f"{error.filename}: " if error.filename else ""
@@ -103,23 +127,10 @@ def in_words(
         raise typer.Exit(NOT_TRIED) from None
 
 
-def _asked(error: Exception) -> str:
-    try:
-        url = error.request.url if isinstance(error, httpx.RequestError) else None
-    except RuntimeError:  # it failed before there was a request
-        url = None
-    return "The profile's url cannot be asked" if url is None else f"{_origin(url)} does not answer"
-
-
-def _origin(url: httpx.URL) -> str:
-    return f"{url.scheme}://{url.netloc.decode('ascii')}"
-
-
-def print_refusal(refusal: Refusal) -> None:
+def print_refusal(refusal: Refused) -> None:
     """Print why something was refused, and what would help."""
     document = refusal.document
-    code = str(document.get("type", document.get("error", ""))).rsplit(":", 1)[-1]
-    err.print(f"[red]{refusal.status} {plain(code)}[/]")
+    err.print(f"[red]{refusal.status} {plain(refusal.code)}[/]")
     request = document.get("access_request")
     if isinstance(request, dict):
         print_said(err, request)

@@ -21,7 +21,8 @@ from exchange.cli.start_up import (
     read_settings,
     starting,
 )
-from exchange.client.profile import ProfileProblem, read_profile, update_profile
+from exchange.client.errors import ProfileProblem
+from exchange.client.profile import read_profile, update_profile
 from exchange.errors import StartUpError
 
 if TYPE_CHECKING:

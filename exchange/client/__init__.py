@@ -1,1 +1,57 @@
-"""What a participant's program imports: profiles, sessions, and what is done with them."""
+"""What a participant's program imports: `from exchange.client import Exchange`.
+
+Needs httpx, cryptography, joserfc and rfc8785; `read` needs an extra: pandas, arrow or duckdb.
+"""
+
+from exchange.client.documents import (
+    Explanation,
+    File,
+    FormField,
+    Grant,
+    Offering,
+    Request,
+    RequestStep,
+    Said,
+    Waiting,
+)
+from exchange.client.errors import (
+    ClientError,
+    MissingExtra,
+    NotAnExchange,
+    NotAsPublished,
+    NotAuthenticated,
+    NotProved,
+    NotReachable,
+    ProfileProblem,
+    Refused,
+    Undecided,
+)
+from exchange.client.exchange import AsyncExchange, Exchange
+from exchange.client.profile import Profile
+from exchange.client.proofs import Proof
+
+__all__ = [
+    "AsyncExchange",
+    "ClientError",
+    "Exchange",
+    "Explanation",
+    "File",
+    "FormField",
+    "Grant",
+    "MissingExtra",
+    "NotAnExchange",
+    "NotAsPublished",
+    "NotAuthenticated",
+    "NotProved",
+    "NotReachable",
+    "Offering",
+    "Profile",
+    "ProfileProblem",
+    "Proof",
+    "Refused",
+    "Request",
+    "RequestStep",
+    "Said",
+    "Undecided",
+    "Waiting",
+]

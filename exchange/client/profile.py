@@ -7,12 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from exchange.client.errors import ProfileProblem
 from exchange.formats.errors import FormatError
 from exchange.formats.tokens import generate_client_key, public_jwks
-
-
-class ProfileProblem(Exception):
-    """The profile cannot be used; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,132 +1,204 @@
-"""HTTP to one exchange as one client: tokens are asked for when needed and kept in memory."""
+"""The two drivers of verbs: one that blocks and one that awaits. Nothing else speaks HTTP."""
 
+import asyncio
 import ipaddress
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
-from exchange.client.profile import Profile, ProfileProblem
-from exchange.formats.errors import FormatError
-from exchange.formats.tokens import make_client_assertion
+from exchange.client.core import Core, as_json, checked
+from exchange.client.errors import NotAnExchange, NotReachable, Refused
+from exchange.client.flow import Flow, Pause, Send, Step, T, Work
+from exchange.client.profile import Profile
 
-ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-EARLY_SECONDS = 20
+__all__ = ["AsyncSession", "NotAnExchange", "Refusal", "Session", "open_http"]
 
-
-class Refusal(Exception):
-    """The exchange said no; `document` is its problem (RFC 9457) or OAuth error."""
-
-    def __init__(self, status: int, document: dict[str, Any]) -> None:
-        detail = document.get("detail") or document.get("error_description") or "no detail"
-        super().__init__(f"{detail} ({document.get('type', document.get('error', status))})")
-        self.status = status
-        self.document = document
-
-
-class NotAnExchange(Exception):
-    """Something answers at the profile's URL, but not as an exchange does."""
+Refusal = Refused  # as the command's verbs call it
 
 
 class Session:
-    """One client's conversation with one exchange."""
+    """One client's conversation with one exchange: takes a verb's steps one after the other."""
 
     def __init__(self, profile: Profile, lang: str = "en") -> None:
         self.profile = profile
+        self.core = Core(profile)
         self.http = open_http(profile.url, headers={"Accept-Language": lang})
-        self._tokens: dict[str, tuple[str, float]] = {}
+        self.sleep = time.sleep
+
+    def run(self, flow: Flow[T]) -> T:
+        """Take a verb's steps to its end, and return what it returns."""
+        with closing(flow):
+            done: Any = None
+            failed: Exception | None = None
+            while True:
+                try:
+                    step = flow.send(done) if failed is None else flow.throw(failed)
+                except StopIteration as end:
+                    return end.value  # type: ignore[no-any-return]
+                done, failed = None, None
+                try:
+                    done = self._take(step)
+                except httpx.HTTPError as error:
+                    failed = _because(error)
+                except Exception as error:
+                    failed = error
+
+    def _take(self, step: Step) -> Any:
+        if isinstance(step, Pause):
+            return self.sleep(step.seconds)
+        if isinstance(step, Work):
+            return step.does()
+        options = _options(step)
+        if step.body is not None:
+            options["content"] = step.body.pieces()
+        if step.sink is None:
+            return self.http.request(step.method, step.url, **options)
+        with self.http.stream(step.method, step.url, **options) as response:
+            if not response.is_success:
+                response.read()
+                return response
+            step.sink.begin(response)
+            for piece in response.iter_raw():
+                step.sink.write(piece)
+            return response
 
     def token(self, scope: str = "") -> str:
         """Return an access token; `grant:ID` as scope gives one for that grant's deliveries."""
-        known = self._tokens.get(scope)
-        if known is not None and known[1] > time.monotonic():
-            return known[0]
-        form = {
-            "grant_type": "client_credentials",
-            "client_assertion_type": ASSERTION,
-            "client_assertion": self.assertion(),
-        }
-        if scope:
-            form["scope"] = scope
-        answer = _json(_checked(self.http.post("/oauth/token", data=form)))
-        try:
-            token, seconds = str(answer["access_token"]), float(answer["expires_in"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise NotAnExchange(f"{self.profile.url} gives no token, and no reason.") from error
-        self._tokens[scope] = (token, time.monotonic() + seconds - EARLY_SECONDS)
-        return token
+        return self.run(self.core.token(scope))
 
     def assertion(self) -> str:
         """Return a fresh client assertion (RFC 7523 section 3), good once and for a minute."""
-        profile = self.profile
-        if not profile.client_id:
-            raise ProfileProblem(
-                "No exchange knows this profile yet. Give its public key (`exchange profile key`) "
-                "to the operator, then write down what you get: `exchange profile set --help`."
-            )
-        try:
-            return make_client_assertion(profile.key, profile.client_id, self.issuer(), time.time())
-        except FormatError as error:
-            raise ProfileProblem(f"The profile's key cannot sign: {error}.") from error
+        return self.core.assertion()
 
     def issuer(self) -> str:
         """Return the issuer: the URL that the profile names, never what a server claims."""
-        return self.profile.url.rstrip("/")
+        return self.core.issuer()
 
     def request(self, method: str, path: str, *, scope: str = "", **options: Any) -> httpx.Response:
         """Send one request with a token; raises Refusal."""
-        headers = {**options.pop("headers", {}), "Authorization": f"Bearer {self.token(scope)}"}
-        return _checked(self.http.request(method, path, headers=headers, **options))
+        return self.run(self.core.ask(method, path, scope=scope, **options))
 
     @contextmanager
-    def stream(self, url: str, *, scope: str) -> Iterator[httpx.Response]:
+    def stream(self, url: str, *, scope: str = "") -> Iterator[httpx.Response]:
         """Open an answer to be read piece by piece, as it was sent; raises Refusal."""
         headers = {"Authorization": f"Bearer {self.token(scope)}", "Accept-Encoding": "identity"}
         with self.http.stream("GET", url, headers=headers) as response:
-            yield _checked(response)
+            if not response.is_success:
+                response.read()
+            yield checked(response)
 
     def text(self, path: str) -> str:
         """Return the text at a path that needs no token."""
-        return _checked(self.http.get(path)).text
+        return self.run(self.core.text(path))
 
     def get(self, path: str, *, scope: str = "", **params: Any) -> Any:
-        """Return the JSON at a path."""
-        return _json(self.request("GET", path, scope=scope, params=params))
+        """Return the JSON at a path; parameters that are None are left out."""
+        return self.run(self.core.get(path, scope=scope, **params))
 
     def post(self, path: str, document: Any = None) -> Any:
         """Post JSON and return the answer."""
-        options = {} if document is None else {"json": document}
-        return _json(self.request("POST", path, **options))
+        return self.run(self.core.post(path, document))
 
     def post_openly(self, path: str, document: Any) -> Any:
         """Post JSON to a route that asks for no token and return the answer; raises Refusal."""
-        return _json(_checked(self.http.post(path, json=document)))
+        return as_json(self.run(self.core.ask("POST", path, scope=None, json=document)))
 
     def put(self, path: str, document: Any) -> Any:
         """Put JSON and return the answer."""
-        return _json(self.request("PUT", path, json=document))
+        return as_json(self.request("PUT", path, json=document))
 
-    def pages(self, path: str, **params: Any) -> Any:
+    def pages(self, path: str, **params: Any) -> Iterator[Any]:
         """Yield every item of a list, page after page."""
         while True:
-            page = self.get(path, **params)
-            yield from page["items"]
-            if page.get("next") is None:
+            yield from self.run(self.core.page(path, params))
+            if params["cursor"] is None:
                 return
-            params["cursor"] = page["next"]
 
     def close(self) -> None:
         """Close the connection."""
         self.http.close()
 
 
+class AsyncSession:
+    """The same conversation on an event loop."""
+
+    def __init__(self, profile: Profile, lang: str = "en") -> None:
+        self.profile = profile
+        self.core = Core(profile)
+        self.http = open_async_http(profile.url, headers={"Accept-Language": lang})
+        self.sleep = asyncio.sleep
+
+    async def run(self, flow: Flow[T]) -> T:
+        """Take a verb's steps to its end, and return what it returns."""
+        with closing(flow):
+            done: Any = None
+            failed: Exception | None = None
+            while True:
+                try:
+                    step = flow.send(done) if failed is None else flow.throw(failed)
+                except StopIteration as end:
+                    return end.value  # type: ignore[no-any-return]
+                done, failed = None, None
+                try:
+                    done = await self._take(step)
+                except httpx.HTTPError as error:
+                    failed = _because(error)
+                except Exception as error:
+                    failed = error
+
+    async def _take(self, step: Step) -> Any:
+        if isinstance(step, Pause):
+            return await self.sleep(step.seconds)
+        if isinstance(step, Work):
+            return await asyncio.to_thread(step.does)
+        options = _options(step)
+        if step.body is not None:
+            options["content"] = _in_threads(step.body.pieces())
+        if step.sink is None:
+            return await self.http.request(step.method, step.url, **options)
+        async with self.http.stream(step.method, step.url, **options) as response:
+            if not response.is_success:
+                await response.aread()
+                return response
+            await asyncio.to_thread(step.sink.begin, response)
+            async for piece in response.aiter_raw():
+                await asyncio.to_thread(step.sink.write, piece)
+            return response
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self.http.aclose()
+
+
 def open_http(url: str, **options: Any) -> httpx.Client:
     """Return a client; for an exchange on this machine no proxy of the environment is asked."""
     options.setdefault("timeout", 30)
     return httpx.Client(base_url=url, trust_env=not _is_local(url), **options)
+
+
+def open_async_http(url: str, **options: Any) -> httpx.AsyncClient:
+    """Return a client for an event loop, otherwise as `open_http`."""
+    options.setdefault("timeout", 30)
+    return httpx.AsyncClient(base_url=url, trust_env=not _is_local(url), **options)
+
+
+def _options(step: Send) -> dict[str, Any]:
+    return {**step.options, "headers": dict(step.headers)}
+
+
+def _because(error: httpx.HTTPError) -> NotReachable:
+    reason = NotReachable.because(error)
+    reason.__cause__ = error
+    return reason
+
+
+async def _in_threads(pieces: Generator[bytes, None, None]) -> AsyncIterator[bytes]:
+    while (piece := await asyncio.to_thread(next, pieces, b"")) != b"":
+        yield piece
 
 
 def _is_local(url: str) -> bool:
@@ -136,23 +208,3 @@ def _is_local(url: str) -> bool:
     except ValueError:
         return host == "localhost"
     return address.is_loopback or address.is_unspecified
-
-
-def _json(response: httpx.Response) -> Any:
-    try:
-        return response.json()
-    except ValueError as error:
-        raise NotAnExchange(
-            f"{response.url.copy_with(path='/', query=None)} answers, but not as an exchange does."
-        ) from error
-
-
-def _checked(response: httpx.Response) -> httpx.Response:
-    if response.is_success or response.status_code == httpx.codes.NOT_MODIFIED:
-        return response
-    response.read()
-    try:
-        document = response.json()
-    except ValueError:
-        document = {"detail": f"HTTP {response.status_code}, without a reason"}
-    raise Refusal(response.status_code, document if isinstance(document, dict) else {})

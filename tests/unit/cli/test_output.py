@@ -22,7 +22,7 @@ from exchange.cli.output import (
     session,
     visible,
 )
-from exchange.client.profile import ProfileProblem
+from exchange.client.errors import ProfileProblem
 from exchange.client.session import NotAnExchange, Refusal
 from tests.support.server import ROOT
 

@@ -7,8 +7,9 @@ from urllib.parse import parse_qs
 import httpx
 import pytest
 
-from exchange.client import session as module
-from exchange.client.profile import ProfileProblem, new_profile
+from exchange.client import core as module
+from exchange.client.errors import ProfileProblem
+from exchange.client.profile import new_profile
 from exchange.client.session import NotAnExchange, Refusal, Session, open_http
 from exchange.formats.jws import read_jws
 
@@ -91,7 +92,7 @@ def test_a_problem_is_parsed(exchange):
         joined(exchange).get("/x")
     assert refused.value.status == 403
     assert refused.value.document == problem
-    assert str(refused.value) == "It was revoked. (urn:exchange:problem:grant_revoked)"
+    assert str(refused.value) == "It was revoked. (grant_revoked)"
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from exchange.cli import transfer
-from exchange.cli.output import NotAsPublished
 from exchange.cli.transfer import download, upload
+from exchange.client import transfer
+from exchange.client.errors import NotAsPublished, NotReachable
 from exchange.client.profile import new_profile
 from exchange.client.session import Refusal, Session
 
@@ -55,6 +55,7 @@ def at(gateway):
     me = Session(replace(new_profile(URL), client_id="cli_1"))
     me.http.close()
     me.http = httpx.Client(transport=httpx.MockTransport(gateway), base_url=URL)
+    me.sleep = lambda _seconds: None
     yield me
     me.close()
 
@@ -76,12 +77,8 @@ def test_a_file_arrives_under_its_name(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("gateway", "error"),
     [
-        (Gateway(DATA[:-1]), NotAsPublished),
         (Gateway(DATA, b"x"), NotAsPublished),
         (Gateway(DATA[:-1] + b"x"), NotAsPublished),
-        (Gateway(DATA[:10], httpx.ReadError("cut")), httpx.ReadError),
-        (Gateway(DATA[:10], KeyboardInterrupt()), KeyboardInterrupt),
-        (Gateway(DATA[:10], OSError(28, "No space left on device")), OSError),
         (Gateway(DATA, status=403), Refusal),
     ],
 )
@@ -90,6 +87,29 @@ def test_nothing_is_kept_of_a_file_that_is_not_as_published(gateway, error, tmp_
     with pytest.raises(error), at(gateway) as me:
         download(me, "g", tmp_path)
     assert (tmp_path / "data.bin").read_bytes() == b"of yesterday"
+    assert [each.name for each in tmp_path.iterdir()] == ["data.bin"]
+
+
+@pytest.mark.parametrize(
+    ("gateway", "error"),
+    [
+        (Gateway(DATA[:-1]), NotAsPublished),
+        (Gateway(DATA[:10], httpx.ReadError("cut")), NotReachable),
+        (Gateway(DATA[:10], KeyboardInterrupt()), KeyboardInterrupt),
+        (Gateway(DATA[:10], OSError(28, "No space left on device")), OSError),
+    ],
+)
+def test_of_a_file_that_was_cut_what_is_here_stays_for_another_attempt(gateway, error, tmp_path):
+    (tmp_path / "data.bin").write_bytes(b"of yesterday")
+    with pytest.raises(error), at(gateway) as me:
+        download(me, "g", tmp_path)
+    assert (tmp_path / "data.bin").read_bytes() == b"of yesterday"
+    [part] = tmp_path.glob("*.part")
+    assert part.name == f"data.bin.{hashlib.sha256(DATA).hexdigest()[:16]}.part"
+    assert DATA.startswith(part.read_bytes())
+    with at(Gateway(DATA)) as me:
+        download(me, "g", tmp_path)
+    assert (tmp_path / "data.bin").read_bytes() == DATA
     assert [each.name for each in tmp_path.iterdir()] == ["data.bin"]
 
 

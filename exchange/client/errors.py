@@ -1,0 +1,123 @@
+"""What can go wrong for a participant's program, each with words that say what to do.
+
+ClientError
+├── Refused               the exchange said no: its code, detail, hint, reasons and remedies
+│   └── NotAuthenticated  it does not know this client, or takes its key no longer
+├── NotReachable          nothing answers at the exchange's address, or the line was cut
+├── NotAnExchange         something answers there, but not as an exchange does
+├── NotAsPublished        what arrived is not what was published; nothing of it was kept
+├── NotProved             a receipt does not prove what it should
+├── Undecided             nobody decided in the time that one was willing to wait
+├── MissingExtra          reading needs a package that is not installed
+└── ProfileProblem        the profile or its key cannot be used
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import httpx
+
+
+class ClientError(Exception):
+    """Base of all errors of a client."""
+
+
+class ProfileProblem(ClientError):
+    """The profile cannot be used; the message says what to do."""
+
+
+class NotAnExchange(ClientError):
+    """Something answers at the profile's URL, but not as an exchange does."""
+
+
+class NotAsPublished(ClientError):
+    """What arrived is not what was published."""
+
+
+class NotProved(ClientError):
+    """A receipt that does not prove what it should."""
+
+
+class Undecided(ClientError, TimeoutError):
+    """Nobody decided in time; the request stands and can be waited for again."""
+
+
+class MissingExtra(ClientError, ImportError):
+    """A package of an extra is needed."""
+
+
+class NotReachable(ClientError):
+    """The exchange does not answer, or the line was cut."""
+
+    @classmethod
+    def because(cls, error: httpx.HTTPError | httpx.InvalidURL) -> "NotReachable":
+        """Say which exchange, without what else stood in the URL."""
+        try:
+            url = error.request.url if isinstance(error, httpx.RequestError) else None
+        except RuntimeError:  # it failed before there was a request
+            url = None
+        whose = "The profile's url cannot be asked" if url is None else None
+        said = whose or f"{url.scheme}://{url.netloc.decode('ascii')} does not answer"  # type: ignore[union-attr]
+        return cls(f"{said} ({type(error).__name__}).")
+
+
+class Refused(ClientError):
+    """The exchange said no; `document` is its problem (RFC 9457) or OAuth error."""
+
+    def __init__(self, status: int, document: Mapping[str, Any]) -> None:
+        super().__init__(status, document)
+        self.status = status
+        self.document = dict(document)
+
+    @property
+    def code(self) -> str:
+        """What a program compares, such as `access_denied`."""
+        named = self.document.get("type") or self.document.get("error") or self.status
+        return str(named).rsplit(":", 1)[-1]
+
+    @property
+    def detail(self) -> str:
+        """What was said, in the language that was asked for where it is a reason."""
+        told = self.document.get("detail") or self.document.get("error_description")
+        return str(told or "no detail")
+
+    @property
+    def hint(self) -> str:
+        """What would help; empty where nothing was said."""
+        return str(self.document.get("hint") or "")
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """The access request that was refused by policy; empty for other refusals."""
+        found = self.document.get("access_request")
+        return dict(found) if isinstance(found, dict) else {}
+
+    @property
+    def reasons(self) -> Sequence[str]:
+        """Why the policy refused."""
+        return _texts(self.request.get("reasons"))
+
+    @property
+    def remedies(self) -> Sequence[str]:
+        """What would make it a yes."""
+        return _texts(self.request.get("remedies"))
+
+    def __str__(self) -> str:
+        remedies = self.remedies or ([self.hint] if self.hint else [])
+        lines = [f"{self.detail} ({self.code})", *(f"→ {each}" for each in remedies)]
+        return "\n".join(lines)
+
+
+class NotAuthenticated(Refused):
+    """The exchange does not know this client, or no longer."""
+
+
+def refused(status: int, document: Mapping[str, Any]) -> Refused:
+    """Return the error that an answer stands for."""
+    is_unknown = status == httpx.codes.UNAUTHORIZED or document.get("error") == "invalid_client"
+    return (NotAuthenticated if is_unknown else Refused)(status, document)
+
+
+def _texts(said: object) -> list[str]:
+    items = said if isinstance(said, list) else []
+    return [str(each.get("text", each.get("code"))) for each in items if isinstance(each, dict)]
