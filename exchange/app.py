@@ -37,6 +37,7 @@ from exchange.participants.model import Client, Organisation
 from exchange.parts import Parts, open_parts
 from exchange.portal import home
 from exchange.settings import Settings
+from exchange.webhooks import api as webhooks_api
 
 log_to = logging.getLogger("exchange")
 _NAME = re.compile("[A-Za-z0-9_-]{1,32}")
@@ -135,6 +136,7 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
         ),
         participants_api.router(parts.ledger, parts.participants, page),
         members_api.router(parts.ledger, parts.participants),
+        webhooks_api.router(parts.webhooks, parts.participants, parts.webhook_allow, page),
         health.router(parts),
         home.router(parts.ledger, settings),
     ):

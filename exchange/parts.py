@@ -31,6 +31,10 @@ from exchange.policy.door import PolicyEngine
 from exchange.policy.engines import open_engine
 from exchange.policy.model import PolicyError
 from exchange.settings import Settings
+from exchange.webhooks.allow import AllowList
+from exchange.webhooks.deliver import Deliverer
+from exchange.webhooks.send import MessageKey, Sender
+from exchange.webhooks.store import WebhookStore
 
 log_to = logging.getLogger("exchange")
 NOTHING = {
@@ -64,6 +68,8 @@ class Parts:
     desk: Desk
     engine: PolicyEngine
     token_keys: TokenKeys
+    webhooks: WebhookStore
+    webhook_allow: AllowList
     files: FileSource
     tasks: Sequence[asyncio.Task[None]]
     lock: IO[bytes] | None
@@ -99,6 +105,7 @@ class Parts:
 
 async def open_parts(settings: Settings) -> Parts:
     """Build the parts; raises StartUpError with what to do."""
+    webhook_allow = AllowList(settings.webhook_allow)
     with contextlib.ExitStack() as undo:
         db, lock = open_database(settings)
         if lock is not None:
@@ -129,12 +136,15 @@ async def open_parts(settings: Settings) -> Parts:
         )
         policy = await activate_policy(ledger, engine)
         desk = Desk(ledger, participants, catalog, policy, store)
+        token_keys, webhooks = load_token_keys(settings.keys_dir), WebhookStore(ledger)
+        sender = Sender(MessageKey(*token_keys.signing), webhook_allow)
+        deliverer = Deliverer(webhooks, participants, sender)
         tasks = [
+            asyncio.create_task(deliverer.run()),
             asyncio.create_task(_follow(ledger, await ledger.size(), caches)),
             asyncio.create_task(_sweep(desk, settings.sweep_seconds)),
             asyncio.create_task(LogIndex(ledger).run()),
         ]
-        token_keys = load_token_keys(settings.keys_dir)
         undo.pop_all()
         return Parts(
             settings=settings,
@@ -146,6 +156,8 @@ async def open_parts(settings: Settings) -> Parts:
             desk=desk,
             engine=engine,
             token_keys=token_keys,
+            webhooks=webhooks,
+            webhook_allow=webhook_allow,
             files=files,
             tasks=tasks,
             lock=lock,

@@ -37,6 +37,11 @@ class Settings(BaseSettings):
     policy_dir: Path | None = Field(None, description="The compiled bundle; empty: policies/build")
     opa_url: str = "http://127.0.0.1:8181"
 
+    # Whom it may call.
+    webhook_allow: str = Field(
+        "", description="host, *.suffix, host:port, address or network, with commas; empty: none"
+    )
+
     # Limits.
     body_bytes: int = Field(256 * 1024, ge=1024, description="Largest JSON or form body")
     upload_bytes: int = Field(512 * MIB, ge=1024, description="Largest dataset file")

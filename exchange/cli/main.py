@@ -6,13 +6,24 @@ import typer
 from typer.core import TyperGroup
 
 from exchange import __version__
-from exchange.cli import access, log, members, offerings, participants, profiles, run, serve, verify
+from exchange.cli import (
+    access,
+    log,
+    members,
+    offerings,
+    participants,
+    profiles,
+    run,
+    serve,
+    verify,
+    webhooks,
+)
 
 ORDER = [
     *("run", "demo", "serve", "init"),
     *("profile", "whoami", "org", "client", "member"),
     *("offering", "request", "grant"),
-    *("log", "verify"),
+    *("log", "webhook", "verify"),
 ]
 
 
@@ -63,6 +74,7 @@ app.add_typer(offerings.app, name="offering", rich_help_panel="Share")
 app.command("request", rich_help_panel="Share")(access.request)
 app.add_typer(access.grant_app, name="grant", rich_help_panel="Share")
 app.add_typer(log.app, name="log", rich_help_panel="Audit")
+app.add_typer(webhooks.app, name="webhook", rich_help_panel="Audit")
 app.command("verify", rich_help_panel="Audit")(verify.verify)
 
 if __name__ == "__main__":

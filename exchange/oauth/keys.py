@@ -31,14 +31,20 @@ class TokenKeys:
 
     def __init__(self, private_jwks: list[dict[str, Any]]) -> None:
         """Take private JWKs, newest first; raises FormatError."""
-        self._key, algorithm, kid = load_private_key(private_jwks[0])
-        if not isinstance(self._key, ec.EllipticCurvePrivateKey):
+        key, algorithm, kid = load_private_key(private_jwks[0])
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise FormatError("access tokens are signed with ES256")
+        self._key = key
         self._header = {"alg": algorithm, "kid": kid, "typ": ACCESS_TOKEN_TYPE}
         self.jwks = parse_public_jwks(
             {"keys": [public_jwks(each)["keys"][0] for each in private_jwks]}
         )
         self.public = KeySet(self.jwks)
+
+    @property
+    def signing(self) -> tuple[ec.EllipticCurvePrivateKey, str]:
+        """The newest key and its id, for what else the exchange signs as itself: deliveries."""
+        return self._key, self._header["kid"]
 
     def sign(self, claims: dict[str, Any]) -> str:
         """Return an access token that makes these claims."""

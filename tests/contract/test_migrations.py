@@ -32,6 +32,7 @@ LOG_TABLES = {
     "sessions",
     "uses",
     "use_ends",
+    "webhooks",
 }
 
 

@@ -25,7 +25,7 @@ from schemathesis.specs.openapi.checks import (
 from exchange.client.profile import jwks_of, new_profile
 from tests.support.actors import TERMS
 from tests.support.good_requests import GOOD, ORGANISATION, PERSON, assertion_form, org
-from tests.support.story import DATABASES, ROLES, World, exchange_on, make_world
+from tests.support.story import DATABASES, ROLES, WEBHOOK, World, exchange_on, make_world
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "25"))
 CAMPAIGN = "FUZZ_EXAMPLES" in os.environ
@@ -98,6 +98,7 @@ def known(world: World, label: str) -> dict[str, list[str]]:
         "request_id": [world.answer["id"], world.denied["id"]],
         "grant_id": [spare] if label.endswith("revoke") else [world.grant_id],
         "event_id": [world.answer["event_id"], world.denied["event_id"]],
+        "webhook_id": [world.spare_webhook if label.startswith("DELETE") else world.webhook],
         "level": ["0"],
         "path": ["000.p/1"],
         "name": ["headcount" if "attributes" in label else "data.bin"],
@@ -118,6 +119,8 @@ def good_body(world: World, label: str) -> dict[str, Any]:
         "PUT /v1/offerings/{offering_id}": TERMS,
         "POST /v1/access-requests": asked,
         "POST /v1/grants/{grant_id}/revoke": {"reason": "other"},
+        "POST /v1/webhooks": WEBHOOK,
+        "POST /v1/webhooks/{webhook_id}/redeliver": {"from_index": 1},
     }.get(label, {})
 
 

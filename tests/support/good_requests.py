@@ -10,7 +10,7 @@ from exchange.client.profile import jwks_of, new_profile
 from exchange.client.session import ASSERTION, Session
 from exchange.formats.tokens import make_client_assertion
 from tests.support.actors import TERMS
-from tests.support.story import World
+from tests.support.story import WEBHOOK, World
 
 Send = Callable[..., httpx.Response]
 Good = Callable[[World, Send], httpx.Response]
@@ -58,6 +58,13 @@ def _own_offering(world: World, send: Send, verb: str = "", **options: Any) -> h
 def _revoke(world: World, send: Send) -> httpx.Response:
     grant = world.spare_answer["grant"]["id"]
     return send("platform", f"/v1/grants/{grant}/revoke", json={"reason": "other"})
+
+
+def _remove_webhook(world: World, send: Send) -> httpx.Response:
+    kept = (world.webhook, world.spare_webhook)
+    spare = [w for w in world.sme.pages("/v1/webhooks") if w["id"] not in kept]
+    chosen = spare[0] if spare else world.sme.post("/v1/webhooks", WEBHOOK)
+    return send("sme", f"/v1/webhooks/{chosen['id']}")
 
 
 def org(session: Session) -> str:
@@ -137,6 +144,19 @@ GOOD: dict[str, Good] = {
     "GET /v1/grants": lambda w, send: send("platform", "/v1/grants"),
     "GET /v1/grants/{grant_id}": lambda w, send: send("sme", f"/v1/grants/{w.grant_id}"),
     "POST /v1/grants/{grant_id}/revoke": _revoke,
+    "POST /v1/webhooks": lambda w, send: send("sme", "/v1/webhooks", json=WEBHOOK),
+    "GET /v1/webhooks": lambda w, send: send("sme", "/v1/webhooks"),
+    "GET /v1/webhooks/{webhook_id}": lambda w, send: send("sme", f"/v1/webhooks/{w.webhook}"),
+    "DELETE /v1/webhooks/{webhook_id}": _remove_webhook,
+    "POST /v1/webhooks/{webhook_id}/redeliver": lambda w, send: send(
+        "sme", f"/v1/webhooks/{w.webhook}/redeliver", json={"from_index": 1}
+    ),
+    "POST /v1/webhooks/{webhook_id}/pause": lambda w, send: send(
+        "sme", f"/v1/webhooks/{w.webhook}/pause"
+    ),
+    "POST /v1/webhooks/{webhook_id}/resume": lambda w, send: send(
+        "sme", f"/v1/webhooks/{w.webhook}/resume"
+    ),
     "GET /log/checkpoint": lambda w, send: send("nobody", "/log/checkpoint"),
     "GET /log/key": lambda w, send: send("nobody", "/log/key"),
     "GET /log/tile/entries/{path}": lambda w, send: send("auditor", "/log/tile/entries/000.p/3"),

@@ -165,6 +165,11 @@ def judge_rows(sql: Sql, log: Judged) -> None:
     closed = sorted(row[0] for row in opened if row[1] == "closed")
     assert named("session_id", "delivery.closed.v1") == closed
 
+    hooks = sql("SELECT id, status FROM webhooks")
+    assert named("webhook_id", "webhook.registered.v1") == sorted(row[0] for row in hooks)
+    removed = sorted(row[0] for row in hooks if row[1] == "removed")
+    assert named("webhook_id", "webhook.removed.v1") == removed
+
     for table, kind in (
         ("attribute_versions", "attribute.set.v1"),
         ("offering_versions", "offering.published.v1"),

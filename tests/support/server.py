@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 
 ROOT = Path(__file__).resolve().parents[2]
+WEBHOOK_ALLOW = "127.0.0.1:9"  # where nobody listens
 
 
 def free_port() -> int:
@@ -28,7 +29,8 @@ class ExchangeServer:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_path = state.parent / f"{state.name}.log"
-        self.settings = {k.upper(): str(v) for k, v in settings.items()}
+        allowed = {"webhook_allow": WEBHOOK_ALLOW} | settings
+        self.settings = {k.upper(): str(v) for k, v in allowed.items()}
         self.process: subprocess.Popen[bytes] | None = None
 
     def environment(self) -> dict[str, str]:

@@ -12,8 +12,9 @@ import pytest
 from exchange.client.session import Refusal, Session
 from tests.support.actors import SME_ATTRIBUTES, TERMS, ask, join, operator, publish
 from tests.support.infra import postgres_server
-from tests.support.server import ExchangeServer
+from tests.support.server import WEBHOOK_ALLOW, ExchangeServer
 
+WEBHOOK = {"url": f"http://{WEBHOOK_ALLOW}/hook"}
 DATABASES = [
     pytest.param("sqlite", marks=pytest.mark.sqlite),
     pytest.param("postgres", marks=pytest.mark.postgres),
@@ -55,6 +56,8 @@ class World:
     answer: dict
     denied: dict
     spare_answer: dict
+    webhook: str
+    spare_webhook: str
 
     @property
     def grant_id(self) -> str:
@@ -90,6 +93,7 @@ def make_world(server: ExchangeServer) -> World:
         f"/v1/organisations/{spare.profile.organisation_id}/members",
         {"name": "Somebody", "roles": ["auditor"]},
     )
+    hook, spare_hook = (sme.post("/v1/webhooks", WEBHOOK)["id"] for _ in range(2))
     return World(
         server=server,
         operator=by,
@@ -105,6 +109,8 @@ def make_world(server: ExchangeServer) -> World:
         answer=answer,
         denied=denied,
         spare_answer=spare_answer,
+        webhook=hook,
+        spare_webhook=spare_hook,
     )
 
 

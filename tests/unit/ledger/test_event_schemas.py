@@ -1,5 +1,6 @@
 """Every entry of a whole story has the form that its schema states, and every schema is met."""
 
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -15,6 +16,8 @@ from exchange.access.record_use import UseOf, end_use, record_use
 from exchange.access.revoke_grant import end_grants
 from exchange.formats import canonical
 from exchange.participants.change_member import remove_member, set_member_roles
+from exchange.webhooks.allow import AllowList
+from exchange.webhooks.register_webhook import register_webhook, remove_webhook
 from tests.support.desk import open_world
 from tests.support.judge import judge
 from tests.support.ledgers import open_exchange
@@ -63,6 +66,7 @@ async def tell(sqlite, parts):
     await live(sqlite, world)
     await world.withdraw()
     await world.set_attribute(world.sme.org_id, "headcount", 50)
+    await hook(sqlite, parts, world.sme)
     await world.disable(world.sme.client_id)
     owner = await world.member(world.sme.org_id, "owner")
     anna = await world.member(world.sme.org_id, "developer", by=owner)
@@ -95,6 +99,19 @@ async def live(sqlite, world):
     renewal = await world.renew(grant.id, 60)
     await world.approve(renewal.request_id, people[1])
     await world.revoke(grant.id)
+
+
+async def hook(sqlite, parts, caller):
+    """A webhook that fails for three days, and is removed."""
+    allow = AllowList("127.0.0.1:9")
+    made = await register_webhook(
+        parts.webhooks, parts.participants, allow, caller, "http://127.0.0.1:9/"
+    )
+    async with asyncio.timeout(20):
+        while (await parts.webhooks.webhook(made.id)).status != "paused":
+            sqlite.sql("UPDATE webhooks SET failing_since_ms = 1, failures = 1, next_try_ms = 0")
+            await asyncio.sleep(0.2)
+    await remove_webhook(parts.webhooks, caller, made.id)
 
 
 async def test_every_entry_has_the_form_of_its_schema(story):

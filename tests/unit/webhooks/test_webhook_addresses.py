@@ -1,0 +1,133 @@
+"""Which addresses the operator's list lets webhooks reach, at registration and at connection."""
+
+import httpcore
+import pytest
+
+from exchange.errors import BadInput, StartUpError
+from exchange.webhooks.allow import AllowList
+from exchange.webhooks.model import FIRST_WAIT_MS, GIVE_UP_MS, LONGEST_WAIT_MS, is_given_up, wait_ms
+from exchange.webhooks.send import GuardedBackend, NotAllowed
+
+LIST = "hooks.example.com, *.partner.example, port.example:8443, 10.1.0.0/16, 127.0.0.1:9000, [::1]"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://hooks.example.com/a?b=c",
+        "https://HOOKS.example.com:444/",
+        "https://a.partner.example/",
+        "https://a.b.partner.example/",
+        "http://port.example:8443/x",
+        "http://10.1.2.3/",
+        "http://127.0.0.1:9000/",
+        "http://[::1]:1/",
+    ],
+)
+def test_what_the_list_names_may_be_registered(url):
+    assert AllowList(LIST).check_url(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://partner.example/",  # the suffix is of names below
+        "https://evilpartner.example/",
+        "https://hooks.example.com.evil.example/",
+        "https://hooks.example.com./",
+        "http://hooks.example.com/",  # not over plain http
+        "https://port.example/",
+        "http://10.2.0.1/",
+        "http://127.0.0.1:9001/",
+        "http://2130706433:9000/",
+        "http://0x7f.1:9000/",
+        "http://127.1:9000/",
+        "http://169.254.169.254/latest",
+        "https://user:secret@hooks.example.com/",
+        "https://evil.example#@hooks.example.com/",
+        "https://evil.example\\@hooks.example.com/",
+        "https://hooks.example.com/#x",
+        "ftp://hooks.example.com/",
+        "file:///etc/passwd",
+        "https://",
+        "https:///x",
+        "https://hooks.example.com/\r\nX: y",
+        "https://hooks.example.com:99999/",
+        "https://hooks.example.com/" + "a" * 2000,
+        "https://höoks.example.com/",
+    ],
+)
+def test_anything_else_may_not(url):
+    with pytest.raises(BadInput) as refused:
+        AllowList(LIST).check_url(url)
+    assert refused.value.status_code == 422
+    assert "secret" not in refused.value.detail
+
+
+def test_an_empty_list_allows_nothing():
+    for url in ("https://hooks.example.com/", "http://127.0.0.1/", "https://8.8.8.8/"):
+        with pytest.raises(BadInput):
+            AllowList(" , ").check_url(url)
+        assert not AllowList("").permits("8.8.8.8", 443, "8.8.8.8")
+
+
+INWARD = (
+    *("127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0"),
+    *("100.64.0.1", "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fc00::1", "ff02::1"),
+    *("::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "fe80::1%eth0", "nonsense"),
+)
+
+
+@pytest.mark.parametrize("address", INWARD)
+def test_an_allowed_name_may_not_lead_inward(address):
+    allow = AllowList(LIST.replace(", [::1]", ""))
+    assert not allow.permits("hooks.example.com", 443, address)
+
+
+def test_it_may_lead_outward_and_to_networks_that_the_operator_named():
+    allow = AllowList(LIST)
+    assert allow.permits("hooks.example.com", 443, "93.184.215.14")
+    assert allow.permits("hooks.example.com", 443, "2606:4700:4700::1111")
+    assert allow.permits("hooks.example.com", 443, "10.1.9.9")
+    assert allow.permits("hooks.example.com", 443, "::ffff:10.1.9.9")
+    assert not allow.permits("other.example.com", 443, "93.184.215.14")
+    assert not allow.permits("hooks.example.com", 443, "127.0.0.1")
+
+
+@pytest.mark.parametrize("text", ["a b", "http://x", "x/24", "*", "a..b", "x:99999", "10.0.0.1/8"])
+def test_an_entry_that_cannot_be_read_stops_the_start(text):
+    with pytest.raises(StartUpError):
+        AllowList(f"ok.example,{text}")
+
+
+async def test_a_name_that_changes_its_mind_is_checked_at_each_connection():
+    """DNS rebinding: the first answer was outward, and that tells nothing of the second."""
+    answers = iter([["203.0.113.9"], ["127.0.0.1", "::1"]])
+
+    async def resolve(host, port):
+        return next(answers)
+
+    connected = []
+
+    class Plain(httpcore.AsyncNetworkBackend):
+        async def connect_tcp(self, host, port, timeout=None, **_):
+            connected.append((host, port))
+            return httpcore.AsyncMockStream([])
+
+    backend = GuardedBackend(AllowList("hooks.example.com, 203.0.113.0/24"), resolve)
+    backend._plain = Plain()
+    await backend.connect_tcp("hooks.example.com", 443, 1.0)
+    with pytest.raises(NotAllowed):
+        await backend.connect_tcp("hooks.example.com", 443, 1.0)
+    with pytest.raises(NotAllowed):
+        await backend.connect_unix_socket("/run/x")
+    assert connected == [("203.0.113.9", 443)]
+
+
+def test_waits_double_up_to_an_hour_and_differ():
+    assert wait_ms(1, 0) == FIRST_WAIT_MS
+    assert [wait_ms(n, 0) for n in (2, 3, 4)] == [2000, 4000, 8000]
+    assert wait_ms(1, 1) == FIRST_WAIT_MS // 2
+    assert {wait_ms(n, 0) for n in (13, 50, 10_000)} == {LONGEST_WAIT_MS}
+    assert is_given_up(5, 5 + GIVE_UP_MS)
+    assert not is_given_up(5, 4 + GIVE_UP_MS)
