@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -74,6 +75,26 @@ def test_a_developer_is_no_approver(cast):
     dora = cast.person("developer")
     assert "approvals" not in me(dora)["scopes"]
     assert refused(lambda: dora.token("approvals"), 400)["error"] == "invalid_scope"
+
+
+def test_who_is_no_approver_approves(cast):
+    """Neither a developer, an owner, an auditor, the platform's program, nor the applicant's own
+    approver, nor one approver twice: two people are two people."""
+    offering = publish(cast.platform, approval="provider", approvers=2)
+    request = ask(cast.sme, offering, purpose="scientific_research")["id"]
+    path = f"/v1/access-requests/{request}/approve"
+    strangers = [cast.person("developer", "publisher", "owner", "auditor"), cast.platform]
+    strangers += [member(cast.sme_owner, cast.sme, "A", ["approver"]), cast.operator]
+    for stranger in strangers:
+        refused(lambda who=stranger: who.post(path, {"text": ""}), 403, 404)
+    anna, bela = cast.person("approver"), cast.person("approver")
+    body = {"name": "second", "jwks": jwks_of(made := new_profile(cast.server.url))}
+    second = anna.post(f"/v1/organisations/{org(anna)}/clients", body)
+    again = Session(replace(made, client_id=second["id"], organisation_id=org(anna)))
+    assert anna.post(path, {"text": ""})["status"] == "pending_approval"
+    twice = again.post(path, {"text": ""})
+    assert (twice["status"], twice["waiting"]["approvals"]) == ("pending_approval", 1)
+    assert bela.post(path, {"text": ""})["status"] == "approved"
 
 
 def test_a_program_claims_to_be_a_person(cast):
