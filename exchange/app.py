@@ -19,6 +19,7 @@ from exchange.access.api import grants as grants_api
 from exchange.access.api import requests as requests_api
 from exchange.access.authorize_grant import authorize_grant
 from exchange.catalog.api import offerings as catalog_api
+from exchange.catalog.api import versions as catalog_versions_api
 from exchange.clock import now_ms
 from exchange.errors import BadInput, Conflict, ExchangeError, NotFound, Unavailable
 from exchange.guard import Guard
@@ -134,6 +135,7 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
             MountedSources(parts.files, settings.upload_bytes),
             page,
         ),
+        catalog_versions_api.router(parts.catalog, page),
         participants_api.router(parts.ledger, parts.participants, page),
         members_api.router(parts.ledger, parts.participants),
         webhooks_api.router(parts.webhooks, parts.participants, parts.webhook_allow, page),

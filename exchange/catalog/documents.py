@@ -1,11 +1,13 @@
 """The catalog's documents: an offering as platforms send it, and as it is shown."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from exchange.catalog.form import FieldKind, FormField
-from exchange.catalog.model import LISTS, Kind, Offering, Terms
+from exchange.catalog.index import FACETS
+from exchange.catalog.model import LISTS, Kind, Offering, Terms, Version
 from exchange.clock import rfc3339
 from exchange.http import ONE_LINE, SOME_LINES, Body, Caller
 from exchange.participants.model import Evidence
@@ -191,6 +193,60 @@ class OfferingOut(Body):
     objects: list[ObjectOut]
     created_at: str
     changed_at: str
+
+
+class VersionOut(Body):
+    """A published version, by which requests, decisions and grants name what they saw."""
+
+    version: int
+    title_en: str
+    title_zh: str
+    terms_digest: str | None
+    published_at: str
+    event_id: str = Field(description="Whose receipt is at /v1/receipts/{event_id}")
+
+
+def version_out(version: Version) -> VersionOut:
+    """Write a version for a list."""
+    terms = version.terms
+    return VersionOut(
+        version=version.number,
+        title_en=terms.title_en,
+        title_zh=terms.title_zh,
+        terms_digest=terms.terms_digest,
+        published_at=rfc3339(version.published_ms),
+        event_id=version.event_id,
+    )
+
+
+class FacetOut(Body):
+    """A facet's value and how many have it."""
+
+    value: str
+    count: int
+
+
+class FacetsOut(Body):
+    """How many of what a search finds have each value, most first."""
+
+    total: int = Field(description="How many were counted: 1,000 at most")
+    capped: bool = Field(description="Whether there are more, not counted")
+    kind: list[FacetOut]
+    industry: list[FacetOut]
+    classification: list[FacetOut]
+    purpose: list[FacetOut]
+    jurisdiction: list[FacetOut]
+    platform: list[FacetOut]
+
+
+def facets_out(total: int, capped: bool, counts: Mapping[str, Mapping[str, int]]) -> FacetsOut:
+    """Write a search's counts, by facet and value."""
+
+    def ranked(facet: str) -> list[FacetOut]:
+        by_count = sorted(counts.get(facet, {}).items(), key=lambda each: (-each[1], each[0]))
+        return [FacetOut(value=value, count=count) for value, count in by_count]
+
+    return FacetsOut(total=total, capped=capped, **{facet: ranked(facet) for facet in FACETS})
 
 
 def may_know(offering: Offering, caller: Caller) -> bool:

@@ -94,6 +94,17 @@ def terms_of(document: Mapping[str, Any]) -> Terms:
 
 
 @dataclass(frozen=True, slots=True)
+class Version:
+    """A published version as it was; the event is its leaf."""
+
+    number: int
+    terms: Terms
+    objects: tuple[SourceObject, ...]
+    published_ms: int
+    event_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Offering:
     """One version of an offering. Drafts change freely; each publication is a new version."""
 

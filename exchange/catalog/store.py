@@ -1,5 +1,6 @@
 """Reads of the catalog: cached for the hot path, fresh for everyone else."""
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -9,7 +10,7 @@ from sqlalchemy import Connection, Row, select
 from exchange.cache import RowCache
 from exchange.catalog.index import Indexed
 from exchange.catalog.keep_index import Held
-from exchange.catalog.model import Offering, SourceObject, Terms, terms_of
+from exchange.catalog.model import Offering, SourceObject, Terms, Version, terms_of
 from exchange.catalog.search import SEARCH, Wanted, find
 from exchange.catalog.tables import OfferingRow, OfferingVersionRow
 from exchange.db import Database
@@ -18,6 +19,7 @@ from exchange.participants.store import ORGANISATIONS
 
 OFFERINGS = OfferingRow.__table__  # type: ignore[attr-defined]
 VERSIONS = OfferingVersionRow.__table__  # type: ignore[attr-defined]
+COUNTED = 1000  # offerings of a search whose facets are counted
 
 
 class Catalog:
@@ -43,7 +45,7 @@ class Catalog:
         """Return a published version's terms and objects; raises NotFound."""
         found = await self._versions.get(f"{offering_id}/{version}")
         if found is None:
-            raise NotFound("version_unknown", "No such version of the offering.")
+            raise unknown_version()
         return found
 
     async def search(
@@ -58,6 +60,35 @@ class Catalog:
 
         ids, rows = await self.db.read(query)
         return [offering_of(row) for row in rows], ids[limit - 1] if len(ids) > limit else None
+
+    async def facets(self, wanted: Wanted) -> tuple[int, bool, Mapping[str, Mapping[str, int]]]:
+        """Count the values of each facet among the newest of what is found: COUNTED at most.
+
+        Returns how many were counted, whether there are more, and the counts by facet and value.
+        """
+
+        def query(connection: Connection) -> tuple[bool, Sequence[Sequence[str]]]:
+            ids = find(connection, wanted, None, COUNTED + 1)
+            rows = select(SEARCH.c.facets).where(SEARCH.c.id.in_(ids[:COUNTED]))
+            return len(ids) > COUNTED, connection.scalars(rows).all()
+
+        capped, rows = await self.db.read(query)
+        counts: dict[str, Counter[str]] = defaultdict(Counter)
+        for facet, _, value in (term.partition(":") for row in rows for term in row):
+            counts[facet][value] += 1
+        return len(rows), capped, counts
+
+    async def versions(self, offering_id: str, before: int | None, limit: int) -> Sequence[Version]:
+        """Return published versions, the newest first, those older than version `before`."""
+        query = select(VERSIONS).where(VERSIONS.c.offering_id == offering_id)
+        if before is not None:
+            query = query.where(VERSIONS.c.version < before)
+        query = query.order_by(VERSIONS.c.version.desc()).limit(limit)
+        rows = await self.db.read(lambda c: c.execute(query).all())
+        return [
+            Version(r.version, terms_of(r.terms), _objects(r.objects), r.published_ms, r.event_id)
+            for r in rows
+        ]
 
     async def indexed(self, offering_id: str) -> Held:
         """Return what the index holds of an offering, which there is, read now."""
@@ -102,6 +133,11 @@ class Catalog:
 def unknown_offering() -> NotFound:
     """Return the error for an offering that does not exist or may not be seen."""
     return NotFound("offering_unknown", "No such offering.")
+
+
+def unknown_version() -> NotFound:
+    """Return the error for a version that does not exist or may not be seen."""
+    return NotFound("version_unknown", "No such version of the offering.")
 
 
 def offering_of(row: Row[Any]) -> Offering:

@@ -1,6 +1,7 @@
 """Verbs about offerings."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,8 @@ from exchange.cli.transfer import upload
 app = typer.Typer(help="What platforms publish.", no_args_is_help=True)
 Terms = Annotated[Path, typer.Option(help="The offering's terms, a JSON file")]
 OfferingId = Annotated[str, typer.Argument(metavar="OFFERING", help="off_…")]
+
+Facet = Annotated[list[str] | None, typer.Option(help="Again for another value: either applies")]
 
 
 def read_json(path: Path) -> Any:
@@ -61,12 +64,68 @@ def publish(
 def list_offerings(profile: ProfilePath = DEFAULT_PROFILE, as_json: AsJson = False) -> None:
     """List published offerings, and your own in every state."""
     with session(profile, as_json=as_json) as me:
+        _print_offerings(me.pages("/v1/offerings"), as_json=as_json)
+
+
+def _print_offerings(found: Iterable[dict[str, Any]], *, as_json: bool) -> None:
+    print_list(
+        found,
+        ("id", "kind", "title", "名称", "status", "purposes"),
+        lambda o: (
+            *(o["id"], o["kind"], o["title_en"], o["title_zh"]),
+            *(o["status"], ", ".join(o["purposes"])),
+        ),
+        as_json=as_json,
+    )
+
+
+@app.command("search")
+def search(
+    text: Annotated[str, typer.Argument(help="Words or parts of words, English or Chinese")] = "",
+    kind: Facet = None,
+    industry: Facet = None,
+    classification: Facet = None,
+    purpose: Facet = None,
+    jurisdiction: Facet = None,
+    platform: Facet = None,
+    profile: ProfilePath = DEFAULT_PROFILE,
+    as_json: AsJson = False,
+) -> None:
+    """Search offerings: all words, and one of the values of each facet given, newest first."""
+    facets = {
+        "kind": kind,
+        "industry": industry,
+        "classification": classification,
+        "purpose": purpose,
+        "jurisdiction": jurisdiction,
+        "platform": platform,
+    }
+    asked = {"q": text, **facets}
+    with session(profile, as_json=as_json) as me:
+        _print_offerings(
+            me.pages("/v1/offerings", **{n: v for n, v in asked.items() if v}), as_json=as_json
+        )
+
+
+@app.command("versions")
+def versions(
+    offering: OfferingId,
+    number: Annotated[int | None, typer.Option(help="Show this version whole")] = None,
+    profile: ProfilePath = DEFAULT_PROFILE,
+    as_json: AsJson = False,
+) -> None:
+    """List an offering's published versions, or show one as it was."""
+    path = f"/v1/offerings/{offering}/versions"
+    with session(profile, as_json=as_json) as me:
+        if number is not None:
+            print_document(me.get(f"{path}/{number}"), as_json=as_json)
+            return
         print_list(
-            me.pages("/v1/offerings"),
-            ("id", "kind", "title", "名称", "status", "purposes"),
-            lambda o: (
-                *(o["id"], o["kind"], o["title_en"], o["title_zh"]),
-                *(o["status"], ", ".join(o["purposes"])),
+            me.pages(path),
+            ("version", "published", "title", "名称", "event"),
+            lambda v: (
+                *(v["version"], v["published_at"]),
+                *(v["title_en"], v["title_zh"], v["event_id"]),
             ),
             as_json=as_json,
         )

@@ -100,6 +100,7 @@ def known(world: World, label: str) -> dict[str, list[str]]:
         "event_id": [world.answer["event_id"], world.denied["event_id"]],
         "webhook_id": [world.spare_webhook if label.startswith("DELETE") else world.webhook],
         "level": ["0"],
+        "version": [1, 2],
         "path": ["000.p/1"],
         "name": ["headcount" if "attributes" in label else "data.bin"],
     }

@@ -127,6 +127,13 @@ GOOD: dict[str, Good] = {
     "GET /v1/offerings/{offering_id}": lambda w, send: send(
         "sme", f"/v1/offerings/{w.offering['id']}"
     ),
+    "GET /v1/offerings/facets": lambda w, send: send("sme", "/v1/offerings/facets?q=flights"),
+    "GET /v1/offerings/{offering_id}/versions": lambda w, send: send(
+        "sme", f"/v1/offerings/{w.offering['id']}/versions?limit=1"
+    ),
+    "GET /v1/offerings/{offering_id}/versions/{version}": lambda w, send: send(
+        "sme", f"/v1/offerings/{w.offering['id']}/versions/1"
+    ),
     "PUT /v1/offerings/{offering_id}": lambda w, send: _own_offering(w, send, json=TERMS),
     "POST /v1/offerings/{offering_id}/publish": lambda w, send: _own_offering(w, send, "/publish"),
     "POST /v1/offerings/{offering_id}/withdraw": lambda w, send: _own_offering(

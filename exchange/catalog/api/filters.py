@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from fastapi import Query
+from fastapi import Path, Query
 
 from exchange.catalog.documents import Country, OrgId, Purpose
 from exchange.catalog.model import Kind
@@ -11,6 +11,9 @@ from exchange.catalog.search import Wanted, wanted_by
 from exchange.http import ONE_LINE, Caller
 from exchange.policy.model import Industry
 
+OfferingId = Annotated[
+    str, Path(pattern="^off_[0-9a-hjkmnp-tv-z]{26}$", examples=["off_" + "0" * 26])
+]
 MOST = 20  # values of a facet at once
 
 

@@ -4,11 +4,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 
-from exchange.catalog.api.filters import Filters, filters
+from exchange.catalog.api.filters import Filters, OfferingId, filters
+from exchange.catalog.api.tagged import TaggedRoute, tagged
 from exchange.catalog.documents import (
+    FacetsOut,
     ObjectOut,
     OfferingIn,
     OfferingOut,
+    facets_out,
     may_know,
     object_document,
     offering_out,
@@ -25,7 +28,6 @@ from exchange.http import (
     Caller,
     Cursor,
     IdempotencyKey,
-    JSONRoute,
     Page,
     caller_with,
     decode_cursor,
@@ -35,9 +37,6 @@ from exchange.http import (
 from exchange.ledger.ledger import Ledger
 from exchange.participants.store import Participants
 
-OfferingId = Annotated[
-    str, Path(pattern="^off_[0-9a-hjkmnp-tv-z]{26}$", examples=["off_" + "0" * 26])
-]
 FILE = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
 
@@ -45,7 +44,7 @@ def router(
     ledger: Ledger, catalog: Catalog, participants: Participants, sources: Sources, page_items: int
 ) -> APIRouter:
     """Return the routes of the catalog."""
-    routes = APIRouter(prefix="/v1", tags=["catalog"], route_class=JSONRoute)
+    routes = APIRouter(prefix="/v1", tags=["catalog"], route_class=TaggedRoute)
     reader = caller_with("catalog")
     platform = caller_with("offerings", "platform")
 
@@ -74,7 +73,7 @@ def router(
         offering = await draft_offering(ledger, catalog, caller, body.terms(), idempotency_key)
         return offering_out(offering, caller)
 
-    @routes.get("/offerings", responses=problems(400, 401, 403, 422, 503))
+    @routes.get("/offerings", responses=tagged(400, 401, 403, 422, 503))
     async def get_offerings(
         caller: Annotated[Caller, reader],
         filters: Annotated[Filters, Depends(filters)],
@@ -90,7 +89,15 @@ def router(
         shown = [offering_out(o, caller) for o in found if may_know(o, caller)]
         return Page(items=shown, next=encode_cursor(after) if after else None)
 
-    @routes.get("/offerings/{offering_id}", responses=problems(401, 403, 404, 422, 503))
+    @routes.get("/offerings/facets", responses=tagged(401, 403, 422, 503))
+    async def get_facets(
+        caller: Annotated[Caller, reader], filters: Annotated[Filters, Depends(filters)]
+    ) -> FacetsOut:
+        """Count, a facet's value, the offerings that a search finds; of the newest 1,000 only."""
+        total, capped, counts = await catalog.facets(filters.wanted_by(caller))
+        return facets_out(total, capped, counts)
+
+    @routes.get("/offerings/{offering_id}", responses=tagged(401, 403, 404, 422, 503))
     async def get_offering(
         offering_id: OfferingId, caller: Annotated[Caller, reader]
     ) -> OfferingOut:
