@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 from exchange import __version__
 from exchange.cli import (
     access,
+    audit,
     log,
     members,
     offerings,
@@ -23,7 +24,7 @@ ORDER = [
     *("run", "demo", "serve", "init"),
     *("profile", "whoami", "org", "client", "member"),
     *("offering", "request", "grant"),
-    *("log", "webhook", "verify"),
+    *("log", "webhook", "audit", "verify"),
 ]
 
 
@@ -75,6 +76,7 @@ app.command("request", rich_help_panel="Share")(access.request)
 app.add_typer(access.grant_app, name="grant", rich_help_panel="Share")
 app.add_typer(log.app, name="log", rich_help_panel="Audit")
 app.add_typer(webhooks.app, name="webhook", rich_help_panel="Audit")
+app.add_typer(audit.app, name="audit", rich_help_panel="Audit")
 app.command("verify", rich_help_panel="Audit")(verify.verify)
 
 if __name__ == "__main__":

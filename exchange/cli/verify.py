@@ -34,8 +34,8 @@ def verify(
 
     Does not prove that a grant is still in force nor, without witnesses, that no second log exists.
     """
-    verifier = _read_key(log_key)
-    witnesses = [_read_key(key) for key in witness or []]
+    verifier = read_key(log_key)
+    witnesses = [read_key(key) for key in witness or []]
     refused = 0
     for path, verdict in check(files, verifier, witnesses):
         if isinstance(verdict, str):
@@ -61,7 +61,7 @@ def check(
             yield path, refusal.detail
 
 
-def _read_key(text: str) -> Verifier:
+def read_key(text: str) -> Verifier:
     """Read a verifier key, given as text or as a file that holds it."""
     path = Path(text)
     try:

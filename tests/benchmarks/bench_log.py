@@ -33,14 +33,14 @@ REASONS = ("purpose_not_offered", "too_long", "jurisdiction_not_offered", "size_
 
 
 class Log:
-    """A log of a year: 40 organisations, some far busier than others, and what is asked of it."""
+    """A log of the year to come: 40 organisations, some far busier, and what is asked of it."""
 
     def __init__(self, size: int) -> None:
         self.size, self.chance = size, random.Random(1)
         self.orgs = [new_id("org") for _ in range(40)]
         self.offerings = [new_id("off") for _ in range(200)]
         self.grants: list[str] = []
-        self.begins = now_ms() - 365 * DAY_MS
+        self.begins = now_ms()  # like its log.opened.v1, so times and indexes rise together
 
     def some(self, of: list[str]) -> str:
         return of[int(len(of) * self.chance.random() ** 3)]

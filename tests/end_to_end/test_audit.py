@@ -1,0 +1,63 @@
+"""An auditor's verbs against a running exchange."""
+
+import json
+
+import pytest
+
+from exchange.client.profile import create_profile
+from tests.support.commands import exchange
+from tests.support.story import DATABASES, exchange_on, make_world
+
+
+@pytest.fixture(params=DATABASES)
+def place(request, tmp_path):
+    """A running exchange with a world in it, and a folder with the auditor's profile."""
+    with exchange_on(request.param, tmp_path) as server:
+        world = make_world(server)
+        create_profile(tmp_path / "profile.json", world.auditor.profile)
+        create_profile(tmp_path / "sme.json", world.sme.profile)
+        yield world, tmp_path, world.sme.text("/log/key").strip()
+
+
+def test_the_whole_log_is_verified_and_what_changed_since_is_found(place):
+    world, folder, key = place
+
+    def verify(*more):
+        return exchange("audit", "verify", "--log-key", key, "--json", *more, cwd=folder)
+
+    first = verify()
+    assert first.returncode == 0, first.stderr
+    told = json.loads(first.stdout)
+    assert told["verified"]
+    assert told["consistent_with_size"] is None
+    size = told["size"]
+    assert told["entries_read"] == size > 10
+
+    world.platform.post(f"/v1/offerings/{world.offering['id']}/withdraw")
+    second = json.loads(verify().stdout)
+    assert (second["size"], second["consistent_with_size"]) == (size + 1, size)
+    again = json.loads(verify("--again").stdout)
+    assert again["entries_read"] == size + 1
+    assert again["root"] == second["root"]
+
+    kept = folder / "profile.json.log-state"
+    state = json.loads(kept.read_text())
+    other = exchange("audit", "verify", "--log-key", key[:-8] + "AAAAAAA=", cwd=folder)
+    assert other.returncode == 2
+    # Whose memory is of another log: one hash of what was read before is another's.
+    state["edge"][0] = "00" * 32 + state["edge"][0][64:]
+    kept.write_text(json.dumps(state))
+    found = verify()
+    assert found.returncode == 1, found.stdout
+    assert json.loads(found.stdout)["code"] == "log_damaged"
+    assert "→" in found.stderr
+
+
+def test_only_who_may_read_all_entries_can_verify(place):
+    _, folder, key = place
+    done = exchange("audit", "verify", "--log-key", key, "--profile", "sme.json", cwd=folder)
+    assert done.returncode == 1
+    assert "role_missing" in done.stderr
+    unknown = exchange("audit", "verify", cwd=folder)
+    assert unknown.returncode == 2
+    assert "--log-key" in unknown.stderr
