@@ -127,7 +127,7 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
             clock=now_ms,
         ),
         tiles_api.router(parts.ledger),
-        entries_api.router(parts.ledger, page),
+        entries_api.router(parts.ledger, page, settings.issuer_url, parts.token_keys.sign_manifest),
         catalog_api.router(
             parts.ledger,
             parts.catalog,

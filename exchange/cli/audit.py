@@ -1,7 +1,8 @@
-"""Verbs of an auditor: verify the whole log."""
+"""Verbs of an auditor: verify the whole log, export it, check an export."""
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.progress import (
@@ -13,6 +14,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from exchange.auditing.check_export import ExportRefused, check_export
 from exchange.auditing.edge import Edge
 from exchange.auditing.state import State, StateUnusable, keep_state, read_state
 from exchange.auditing.walk_log import LogFault, Walked, walk
@@ -21,8 +23,10 @@ from exchange.cli.output import (
     NOT_TRIED,
     REFUSED,
     AsJson,
+    NotAsPublished,
     ProfilePath,
     err,
+    in_words,
     out,
     plain,
     print_json,
@@ -83,6 +87,98 @@ def audit_verify(
                 _print_fault(fault, path, as_json=as_json)
                 raise typer.Exit(REFUSED) from None
         _print_walked(walked, path, as_json=as_json)
+
+
+@app.command("export")
+def audit_export(
+    file: Annotated[Path, typer.Argument(help="Where to write it; its manifest goes beside it")],
+    form: Annotated[
+        Literal["jsonl", "csv", "parquet"] | None,
+        typer.Option("--format", help="Else by the file's name, or JSON Lines"),
+    ] = None,
+    organisation: Annotated[str | None, typer.Option(help="Naming this one (org_…)")] = None,
+    offering: Annotated[str | None, typer.Option(help="Naming this one (off_…)")] = None,
+    grant: Annotated[str | None, typer.Option(help="Naming this one (grt_…)")] = None,
+    request: Annotated[str | None, typer.Option(help="Naming this one (req_…)")] = None,
+    kind: Annotated[str | None, typer.Option(help="Of this kind (grant.activated.v1)")] = None,
+    reason: Annotated[str | None, typer.Option(help="With this reason's code")] = None,
+    since: Annotated[str | None, typer.Option(help="From then on (RFC 3339)")] = None,
+    until: Annotated[str | None, typer.Option(help="Before then (RFC 3339)")] = None,
+    profile: ProfilePath = DEFAULT_PROFILE,
+    as_json: AsJson = False,
+) -> None:
+    """Export entries of the log into a file, with the signed manifest beside it (FILE.manifest)."""
+    filters = {
+        "organisation": organisation,
+        "offering": offering,
+        "grant": grant,
+        "request": request,
+        "kind": kind,
+        "reason": reason,
+        "since": since,
+        "until": until,
+    }
+    by_name = file.suffix.removeprefix(".")
+    params = {name: value for name, value in filters.items() if value is not None}
+    params["format"] = form or (by_name if by_name in ("csv", "parquet") else "jsonl")
+    with session(profile, as_json=as_json) as me:
+        answer = me.request("GET", "/v1/log/export", params=params, timeout=300)
+        manifest = answer.headers.get("Exchange-Manifest", "")
+        keys = me.get("/oauth/jwks")
+        claims = _checked(answer.content, manifest, keys, me.profile.log_key)
+        file.write_bytes(answer.content)
+        _beside(file, "manifest").write_text(manifest + "\n", "utf-8")
+        _beside(file, "jwks").write_text(json.dumps(keys, indent=1) + "\n", "utf-8")
+    _print_export(claims, file, as_json=as_json)
+
+
+@app.command("check")
+def audit_check(
+    file: Annotated[Path, typer.Argument(help="An export, its manifest beside it")],
+    jwks: Annotated[
+        Path | None,
+        typer.Option(help="The exchange's keys (/oauth/jwks); else those that were kept beside it"),
+    ] = None,
+    log_key: Annotated[
+        str,
+        typer.Option(
+            envvar="EXCHANGE_LOG_KEY",
+            help="The log's verifier key, or a file with it: checks the checkpoint too",
+        ),
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Check an export with no network: the manifest is signed, and the file is the one it means."""
+    with in_words(as_json=as_json):
+        manifest = _beside(file, "manifest").read_text("utf-8").strip()
+        try:
+            keys = json.loads((jwks or _beside(file, "jwks")).read_text("utf-8"))
+        except ValueError:
+            raise NotAsPublished("The keys are no JWK Set.") from None
+        key = read_key(log_key).vkey if log_key else ""
+        claims = _checked(file.read_bytes(), manifest, keys, key)
+    _print_export(claims, file, as_json=as_json)
+
+
+def _beside(file: Path, what: str) -> Path:
+    return file.with_name(f"{file.name}.{what}")
+
+
+def _checked(data: bytes, manifest: str, keys: object, log_key: str) -> dict[str, Any]:
+    verifier = read_key(log_key) if log_key else None
+    try:
+        return check_export(data, manifest, keys, verifier)
+    except ExportRefused as refused:
+        raise NotAsPublished(str(refused)) from None
+
+
+def _print_export(claims: dict[str, Any], file: Path, *, as_json: bool) -> None:
+    if as_json:
+        print_json(claims)
+        return
+    size = claims["checkpoint"].split("\n")[1]
+    out.print(f"[green]✓ {claims['leaves']} entries[/] of {plain(size)} in {plain(file)}")
+    out.print(f"  sha256 {plain(claims['sha256'])}, signed by {plain(claims.get('iss', ''))}")
 
 
 def _no_key() -> str:

@@ -20,6 +20,7 @@ from exchange.formats.jwk import (
     public_jwks,
 )
 from exchange.formats.jws import sign_jws
+from exchange.formats.manifest import MANIFEST_TYPE
 from exchange.formats.tokens import ACCESS_TOKEN_TYPE, KeySet
 from exchange.ledger.keep import make_private_dir, write_durably
 
@@ -49,6 +50,10 @@ class TokenKeys:
     def sign(self, claims: dict[str, Any]) -> str:
         """Return an access token that makes these claims."""
         return sign_jws(self._key, self._header, claims)
+
+    def sign_manifest(self, claims: dict[str, Any]) -> str:
+        """Return the manifest of an export, which is never taken for a token."""
+        return sign_jws(self._key, {**self._header, "typ": MANIFEST_TYPE}, claims)
 
 
 def load_token_keys(keys_dir: Path) -> TokenKeys:

@@ -61,6 +61,7 @@ WHO_MAY = {
     "GET /log/tile/entries/{path}": {"operator", "auditor"},
     "GET /log/tile/{level}/{path}": EVERYBODY,
     "GET /v1/log/entries": {"operator", "auditor"},
+    "GET /v1/log/export": {"operator", "auditor"},
     "GET /v1/receipts/{event_id}": MEMBERS - {"rival"},
     "GET /gateway/grants/{grant_id}": {"grant token"},
     "GET /gateway/grants/{grant_id}/files/{name}": {"grant token"},

@@ -61,3 +61,27 @@ def test_only_who_may_read_all_entries_can_verify(place):
     unknown = exchange("audit", "verify", cwd=folder)
     assert unknown.returncode == 2
     assert "--log-key" in unknown.stderr
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
+def test_an_export_is_checked_and_a_changed_one_refused(place, form):
+    world, folder, key = place
+    name = f"log.{form}"
+    made = exchange(
+        *("audit", "export", name, "--organisation", world.sme.profile.organisation_id, "--json"),
+        cwd=folder,
+    )
+    assert made.returncode == 0, made.stderr
+    claims = json.loads(made.stdout)
+    listed = world.auditor.pages(
+        "/v1/log/entries", organisation=world.sme.profile.organisation_id, limit=3
+    )
+    assert claims["leaves"] == len(list(listed)) > 3
+    assert claims["format"] == form
+    checked = exchange("audit", "check", name, "--log-key", key, cwd=folder)
+    assert checked.returncode == 0, checked.stderr
+    file = folder / name
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    refused = exchange("audit", "check", name, cwd=folder)
+    assert refused.returncode == 1
+    assert "not the one" in refused.stderr

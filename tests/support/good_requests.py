@@ -171,6 +171,7 @@ GOOD: dict[str, Good] = {
     "GET /v1/log/entries": lambda w, send: send(
         "auditor", f"/v1/log/entries?start=1&limit=2&order=newest&organisation={org(w.sme)}"
     ),
+    "GET /v1/log/export": lambda w, send: send("auditor", "/v1/log/export?format=csv"),
     "GET /v1/receipts/{event_id}": lambda w, send: send(
         "sme", f"/v1/receipts/{w.answer['event_id']}"
     ),

@@ -1,10 +1,14 @@
-"""The log's entries for auditors: listed and searched."""
+"""The log's entries for auditors: listed, searched and exported."""
 
+import asyncio
 import re
+from base64 import b64encode
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import IO, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
+from fastapi.responses import StreamingResponse
 from pydantic import Field
 
 from exchange.clock import rfc3339
@@ -20,11 +24,13 @@ from exchange.http import (
     encode_cursor,
     problems,
 )
+from exchange.ledger.export import Format, export_leaves
 from exchange.ledger.ledger import Leaf, Ledger
 from exchange.ledger.search import Wanted, search
 
 _ULID = "[0-9a-hjkmnp-tv-z]{26}"
 _LOG = "[0-9a-z]{4}_"
+PIECE = 256 * 1024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOMENT = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
@@ -121,10 +127,36 @@ def _milliseconds(name: str, text: str | None) -> int | None:
     return -(-(microseconds + since_1970.microseconds) // 1000)
 
 
-def router(ledger: Ledger, page_items: int) -> APIRouter:
+SignManifest = Callable[[dict[str, Any]], str]
+_KINDS: dict[Format, str] = {
+    "jsonl": "application/jsonl",
+    "csv": "text/csv; charset=utf-8",
+    "parquet": "application/vnd.apache.parquet",
+}
+_EXPORT: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The file",
+        "content": {kind.partition(";")[0]: {} for kind in _KINDS.values()},
+        "headers": {
+            "Content-Digest": {
+                "schema": {"type": "string"},
+                "description": "sha-256 of the file (RFC 9530)",
+            },
+            "Exchange-Manifest": {
+                "schema": {"type": "string"},
+                "description": "A JWT (export-manifest+jwt) that a key of /oauth/jwks signed: what "
+                "the file is and holds, and out of which checkpoint of the log it was taken",
+            },
+        },
+    }
+}
+
+
+def router(ledger: Ledger, page_items: int, issuer: str, sign: SignManifest) -> APIRouter:
     """Return the routes of the log's entries."""
     routes = APIRouter(tags=["log"])
     auditor = caller_with("log", "auditor", "operator")
+    one_by_one = asyncio.Lock()  # an export takes a processor for seconds
 
     @routes.get("/v1/log/entries", responses=problems(400, 401, 403, 422, 503))
     async def get_leaves(
@@ -141,7 +173,41 @@ def router(ledger: Ledger, page_items: int) -> APIRouter:
         more = None if found.next is None else encode_cursor(str(found.next))
         return Page(items=[leaf_out(leaf) for leaf in found.leaves], next=more)
 
+    @routes.get(
+        "/v1/log/export",
+        response_class=StreamingResponse,
+        responses={**_EXPORT, **problems(400, 401, 403, 422, 503)},
+    )
+    async def export_entries(
+        caller: Annotated[Caller, auditor],
+        wanted: Filters,
+        form: Annotated[Format, Query(alias="format")] = "jsonl",
+    ) -> StreamingResponse:
+        """Export entries as one file with a signed manifest: 100,000 at most (auditor, operator).
+
+        JSON Lines hold the entries' own bytes. A cell of CSV that a spreadsheet might take for a
+        formula begins with an apostrophe.
+        """
+        async with one_by_one:
+            made = await export_leaves(ledger, wanted, form)
+        claims = {"iss": issuer, "client_id": caller.client_id, **made.claims}
+        digest = b64encode(made.sha256).decode()
+        headers = {
+            "Cache-Control": "private, no-store",
+            "Content-Disposition": f'attachment; filename="log.{form}"',
+            "Content-Digest": f"sha-256=:{digest}:",
+            "Content-Length": str(made.length),
+            "Exchange-Manifest": sign(claims),
+        }
+        return StreamingResponse(_pieces(made.file), media_type=_KINDS[form], headers=headers)
+
     return routes
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    with file:
+        while piece := file.read(PIECE):
+            yield piece
 
 
 def _index(cursor: str | None) -> int | None:
