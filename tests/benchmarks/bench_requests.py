@@ -18,7 +18,8 @@ from itertools import product
 from pathlib import Path
 from urllib.parse import urlencode
 
-from exchange.client.session import ASSERTION, Session
+from exchange.client.core import ASSERTION
+from exchange.client.session import Session
 from exchange.formats.tokens import make_client_assertion
 from tests.benchmarks.load import Figures, drive, http_request, median
 from tests.support.actors import SME_ATTRIBUTES, join, operator, publish

@@ -6,8 +6,9 @@ from typing import Any
 
 import httpx
 
+from exchange.client.core import ASSERTION
 from exchange.client.profile import jwks_of, new_profile
-from exchange.client.session import ASSERTION, Session
+from exchange.client.session import Session
 from exchange.formats.tokens import make_client_assertion
 from tests.support.actors import TERMS
 from tests.support.story import WEBHOOK, World
