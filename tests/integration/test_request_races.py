@@ -8,6 +8,7 @@ import os
 
 import pytest
 
+from exchange.access.chase_requests import chase_requests
 from exchange.errors import ExchangeError
 from tests.support.desk import World, open_world
 from tests.support.judge import judge
@@ -61,7 +62,7 @@ async def status_of(world, request_id):
 
 async def test_approve_and_withdraw(place):
     database, here, there = place
-    anna = await here.member(here.platform.org_id, "approver")
+    anna = await here.member(here.platform.org_id)
     outcomes = set()
     for n in range(ROUNDS):
         asked = await here.ask(purpose=purposes(n))
@@ -84,7 +85,7 @@ async def test_approve_and_withdraw(place):
 async def test_two_approvers_at_once_are_two_people_and_one_grant(place):
     database, here, there = place
     here.offering = there.offering = await here.publish(approval="provider", approvers=2)
-    anna, bo = [await here.member(here.platform.org_id, "approver") for _ in range(2)]
+    anna, bo = [await here.member(here.platform.org_id) for _ in range(2)]
     for n in range(ROUNDS):
         asked = await here.ask(purpose=purposes(n))
         done = await at_once(
@@ -103,7 +104,7 @@ async def test_two_approvers_at_once_are_two_people_and_one_grant(place):
 async def test_one_approver_twice_at_once_counts_once(place):
     database, here, there = place
     here.offering = there.offering = await here.publish(approval="provider", approvers=2)
-    anna = await here.member(here.platform.org_id, "approver")
+    anna = await here.member(here.platform.org_id)
     for n in range(ROUNDS):
         asked = await here.ask(purpose=purposes(n))
         await at_once(here.approve(asked.request_id, anna), there.approve(asked.request_id, anna))
@@ -116,7 +117,7 @@ async def test_one_approver_twice_at_once_counts_once(place):
 
 async def test_reject_and_approve(place):
     database, here, there = place
-    anna, bo = [await here.member(here.platform.org_id, "approver") for _ in range(2)]
+    anna, bo = [await here.member(here.platform.org_id) for _ in range(2)]
     for n in range(ROUNDS):
         asked = await here.ask(purpose=purposes(n))
         await at_once(
@@ -160,7 +161,7 @@ async def test_two_renewals_at_once_are_one(place):
 
 async def test_one_key_in_parallel_is_one_step(place):
     database, here, there = place
-    anna = await here.member(here.platform.org_id, "approver")
+    anna = await here.member(here.platform.org_id)
     for n in range(ROUNDS):
         asked = await here.ask(purpose=purposes(n))
         request = asked.request_id
@@ -183,7 +184,7 @@ async def test_one_key_across_a_restart_is_one_step(sqlite):
     async with open_exchange(sqlite) as parts:
         world = await open_world(parts)
         world.offering = await world.publish(approval="provider")
-        anna = await world.member(world.platform.org_id, "approver")
+        anna = await world.member(world.platform.org_id)
         asked = await world.ask(key="r")
         await world.approve(asked.request_id, anna, key="a")
     async with open_exchange(sqlite) as parts:
@@ -202,9 +203,7 @@ async def test_one_key_across_a_restart_is_one_step(sqlite):
 
 async def test_a_lapse_and_an_approval(place):
     database, here, there = place
-    from exchange.access.chase_requests import chase_requests
-
-    anna = await here.member(here.platform.org_id, "approver")
+    anna = await here.member(here.platform.org_id)
     for n in range(ROUNDS):
         asked = await here.ask(purpose=purposes(n))
         database.sql("UPDATE access_requests SET until_ms = 1 WHERE id = ?", asked.request_id)
