@@ -14,7 +14,15 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+)
 
 from connectors.gateway.door import DoorRefused, Use
 from exchange.access.chase_requests import chase_requests
@@ -28,7 +36,7 @@ from tests.support.desk import open_world
 from tests.support.judge import judge
 from tests.support.ledgers import OwnDatabase, open_exchange
 
-EXAMPLES = int(os.environ.get("STATEFUL_EXAMPLES", "8"))
+EXAMPLES = int(os.environ.get("STATEFUL_EXAMPLES", "6"))
 STEPS = 40
 PURPOSES = ("logistics_planning", "scientific_research")
 
@@ -85,7 +93,7 @@ class Story(RuleBasedStateMachine):
         self.door = MountedDoor(self.parts.desk, 15)
         self.all_requests: dict[str, Request] = {}
         self.all_grants: dict[str, Grant] = {}
-        self.leaves = 0
+        self.leaves = self.published = 0
 
     def run(self, work):
         return self.loop.run_until_complete(work)
@@ -130,12 +138,22 @@ class Story(RuleBasedStateMachine):
 
     # ---- offerings
 
+    @initialize(target=offerings)
+    def first_offerings(self):
+        return multiple(self.publish(0), self.publish(1), self.publish(2))
+
+    @precondition(lambda self: self.published < 5)
     @rule(target=offerings, approvers=st.integers(0, 3))
+    def publish_another(self, approvers):
+        return self.publish(approvers)
+
     def publish(self, approvers):
+        self.published += 1
         approval = "provider" if approvers else "automatic"
         made = self.run(self.world.publish(approval=approval, approvers=approvers or 1))
         return Offering(made.id, approvers)
 
+    @precondition(lambda self: self.published > 3)
     @rule(offering=offerings)
     def withdraw_offering(self, offering):
         self.world.offering = self.run(self.parts.catalog.offering(offering.id))
