@@ -48,6 +48,8 @@ campaign: .venv/dev.done ## long fault, fuzz and memory runs (an hour or more)
 	$(BIN)/python -m tests.campaigns.kills --kills 500
 	$(BIN)/python -m tests.campaigns.fuzz_routes
 	$(BIN)/python -m tests.campaigns.policy_memory
+	$(BIN)/python -m tests.campaigns.races 200
+	$(BIN)/python -m tests.campaigns.stories
 
 .PHONY: requirements
 requirements: .venv/dev.done ## pin the dependencies anew, by hash
