@@ -10,7 +10,7 @@ from tests.support.good_requests import GOOD
 from tests.support.server import ExchangeServer
 from tests.support.story import World, make_world
 
-MEMBERS = {"operator", "platform", "rival", "sme", "auditor"}
+MEMBERS = {"operator", "platform", "approver", "rival", "sme", "auditor"}
 EVERYBODY = {*MEMBERS, "nobody", "grant token"}
 WHO_MAY = {
     "GET /": EVERYBODY,
@@ -46,6 +46,16 @@ WHO_MAY = {
     "POST /v1/access-requests": {"sme"},
     "GET /v1/access-requests": MEMBERS,
     "GET /v1/access-requests/{request_id}": MEMBERS - {"rival"},
+    "GET /v1/access-requests/{request_id}/steps": MEMBERS - {"rival"},
+    "POST /v1/access-requests/{request_id}/approve": {"approver"},
+    "POST /v1/access-requests/{request_id}/reject": {"approver"},
+    "POST /v1/access-requests/{request_id}/ask": {"approver"},
+    "POST /v1/access-requests/{request_id}/answer": {"sme"},
+    "POST /v1/access-requests/{request_id}/comment": {"sme", "approver"},
+    "POST /v1/access-requests/{request_id}/withdraw": {"sme"},
+    "POST /v1/access-requests/{request_id}/appeal": {"sme"},
+    "POST /v1/policy/explain": {"sme"},
+    "POST /v1/grants/{grant_id}/renew": {"sme"},
     "GET /v1/grants": MEMBERS,
     "GET /v1/grants/{grant_id}": MEMBERS - {"rival"},
     "POST /v1/grants/{grant_id}/revoke": {"operator", "platform"},

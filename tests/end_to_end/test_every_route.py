@@ -95,8 +95,8 @@ def known(world: World, label: str) -> dict[str, list[str]]:
         "client_id": [world.spare_client],
         "member_id": [world.spare_member],
         "offering_id": offerings,
-        "request_id": [world.answer["id"], world.denied["id"]],
-        "grant_id": [spare] if label.endswith("revoke") else [world.grant_id],
+        "request_id": [world.waiting["id"], world.answer["id"], world.denied["id"]],
+        "grant_id": [spare] if label.endswith(("revoke", "renew")) else [world.grant_id],
         "event_id": [world.answer["event_id"], world.denied["event_id"]],
         "webhook_id": [world.spare_webhook if label.startswith("DELETE") else world.webhook],
         "level": ["0"],
@@ -122,6 +122,9 @@ def good_body(world: World, label: str) -> dict[str, Any]:
         "POST /v1/grants/{grant_id}/revoke": {"reason": "other"},
         "POST /v1/webhooks": WEBHOOK,
         "POST /v1/webhooks/{webhook_id}/redeliver": {"from_index": 1},
+        "POST /v1/grants/{grant_id}/renew": {"days": 5},
+        "POST /v1/policy/explain": asked,
+        "POST /v1/access-requests/{request_id}/ask": {"text": "Why?"},
     }.get(label, {})
 
 

@@ -62,7 +62,7 @@ async def status_of(world, request_id):
 
 async def test_approve_and_withdraw(place):
     database, here, there = place
-    anna = await here.member(here.platform.org_id)
+    anna = await here.member(here.platform.org_id, "approver")
     outcomes = set()
     for n in range(ROUNDS):
         asked = await here.ask(purpose=purposes(n))
@@ -85,7 +85,7 @@ async def test_approve_and_withdraw(place):
 async def test_two_approvers_at_once_are_two_people_and_one_grant(place):
     database, here, there = place
     here.offering = there.offering = await here.publish(approval="provider", approvers=2)
-    anna, bo = [await here.member(here.platform.org_id) for _ in range(2)]
+    anna, bo = [await here.member(here.platform.org_id, "approver") for _ in range(2)]
     for n in range(ROUNDS):
         asked = await here.ask(purpose=purposes(n))
         done = await at_once(
@@ -104,7 +104,7 @@ async def test_two_approvers_at_once_are_two_people_and_one_grant(place):
 async def test_one_approver_twice_at_once_counts_once(place):
     database, here, there = place
     here.offering = there.offering = await here.publish(approval="provider", approvers=2)
-    anna = await here.member(here.platform.org_id)
+    anna = await here.member(here.platform.org_id, "approver")
     for n in range(ROUNDS):
         asked = await here.ask(purpose=purposes(n))
         await at_once(here.approve(asked.request_id, anna), there.approve(asked.request_id, anna))
@@ -117,7 +117,7 @@ async def test_one_approver_twice_at_once_counts_once(place):
 
 async def test_reject_and_approve(place):
     database, here, there = place
-    anna, bo = [await here.member(here.platform.org_id) for _ in range(2)]
+    anna, bo = [await here.member(here.platform.org_id, "approver") for _ in range(2)]
     for n in range(ROUNDS):
         asked = await here.ask(purpose=purposes(n))
         await at_once(
@@ -161,7 +161,7 @@ async def test_two_renewals_at_once_are_one(place):
 
 async def test_one_key_in_parallel_is_one_step(place):
     database, here, there = place
-    anna = await here.member(here.platform.org_id)
+    anna = await here.member(here.platform.org_id, "approver")
     for n in range(ROUNDS):
         asked = await here.ask(purpose=purposes(n))
         request = asked.request_id
@@ -184,7 +184,7 @@ async def test_one_key_across_a_restart_is_one_step(sqlite):
     async with open_exchange(sqlite) as parts:
         world = await open_world(parts)
         world.offering = await world.publish(approval="provider")
-        anna = await world.member(world.platform.org_id)
+        anna = await world.member(world.platform.org_id, "approver")
         asked = await world.ask(key="r")
         await world.approve(asked.request_id, anna, key="a")
     async with open_exchange(sqlite) as parts:
@@ -203,7 +203,7 @@ async def test_one_key_across_a_restart_is_one_step(sqlite):
 
 async def test_a_lapse_and_an_approval(place):
     database, here, there = place
-    anna = await here.member(here.platform.org_id)
+    anna = await here.member(here.platform.org_id, "approver")
     for n in range(ROUNDS):
         asked = await here.ask(purpose=purposes(n))
         database.sql("UPDATE access_requests SET until_ms = 1 WHERE id = ?", asked.request_id)

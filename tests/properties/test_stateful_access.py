@@ -89,7 +89,7 @@ class Story(RuleBasedStateMachine):
         self.parts = self.run(self.opened.__aenter__())
         self.world = self.run(open_world(self.parts))
         platform = self.world.platform.org_id
-        self.people = [self.run(self.world.member(platform)) for _ in range(3)]
+        self.people = [self.run(self.world.member(platform, "approver")) for _ in range(3)]
         self.door = MountedDoor(self.parts.desk, 15)
         self.all_requests: dict[str, Request] = {}
         self.all_grants: dict[str, Grant] = {}

@@ -10,7 +10,7 @@ from exchange.client.core import ASSERTION
 from exchange.client.profile import jwks_of, new_profile
 from exchange.client.session import Session
 from exchange.formats.tokens import make_client_assertion
-from tests.support.actors import TERMS
+from tests.support.actors import TERMS, ask, publish
 from tests.support.story import WEBHOOK, World
 
 Send = Callable[..., httpx.Response]
@@ -66,6 +66,30 @@ def _remove_webhook(world: World, send: Send) -> httpx.Response:
     spare = [w for w in world.sme.pages("/v1/webhooks") if w["id"] not in kept]
     chosen = spare[0] if spare else world.sme.post("/v1/webhooks", WEBHOOK)
     return send("sme", f"/v1/webhooks/{chosen['id']}")
+
+
+def pending(world: World) -> str:
+    """A request that waits for its platform's approval."""
+    offering = publish(world.platform, approval="provider", file_name="data.bin")
+    return ask(world.sme, offering)["id"]
+
+
+def _act(who: str, act: str, body: Any = None) -> Good:
+    def request(world: World, send: Send) -> httpx.Response:
+        waiting = pending(world)
+        if act in ("answer", "appeal"):
+            step = "ask" if act == "answer" else "reject"
+            world.approver.post(f"/v1/access-requests/{waiting}/{step}", {"text": "Why?"})
+        return send(
+            who, f"/v1/access-requests/{waiting}/{act}", json=body or {"text": "For winter."}
+        )
+
+    return request
+
+
+def _renew(world: World, send: Send) -> httpx.Response:
+    grant = ask(world.sme, publish(world.platform, file_name="data.bin"), days=3)["grant"]["id"]
+    return send("sme", f"/v1/grants/{grant}/renew", json={"days": 60})
 
 
 def org(session: Session) -> str:
@@ -149,6 +173,22 @@ GOOD: dict[str, Good] = {
     "GET /v1/access-requests/{request_id}": lambda w, send: send(
         "sme", f"/v1/access-requests/{w.denied['id']}", headers={"Accept-Language": "zh"}
     ),
+    "GET /v1/access-requests/{request_id}/steps": lambda w, send: send(
+        "sme", f"/v1/access-requests/{w.denied['id']}/steps"
+    ),
+    "POST /v1/access-requests/{request_id}/approve": _act("approver", "approve"),
+    "POST /v1/access-requests/{request_id}/reject": _act("approver", "reject"),
+    "POST /v1/access-requests/{request_id}/ask": _act("approver", "ask"),
+    "POST /v1/access-requests/{request_id}/answer": _act("sme", "answer"),
+    "POST /v1/access-requests/{request_id}/comment": _act("sme", "comment"),
+    "POST /v1/access-requests/{request_id}/withdraw": _act("sme", "withdraw"),
+    "POST /v1/access-requests/{request_id}/appeal": _act("sme", "appeal"),
+    "POST /v1/policy/explain": lambda w, send: send(
+        "sme",
+        "/v1/policy/explain",
+        json={"offering_id": w.offering["id"], "purpose": "marketing", "days": 400},
+    ),
+    "POST /v1/grants/{grant_id}/renew": _renew,
     "GET /v1/grants": lambda w, send: send("platform", "/v1/grants"),
     "GET /v1/grants/{grant_id}": lambda w, send: send("sme", f"/v1/grants/{w.grant_id}"),
     "POST /v1/grants/{grant_id}/revoke": _revoke,

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from exchange.client.session import Refusal, Session
-from tests.support.actors import SME_ATTRIBUTES, TERMS, ask, join, operator, publish
+from tests.support.actors import SME_ATTRIBUTES, TERMS, ask, join, member, operator, publish
 from tests.support.infra import postgres_server
 from tests.support.server import WEBHOOK_ALLOW, ExchangeServer
 
@@ -48,6 +48,7 @@ class World:
     sme: Session
     auditor: Session
     rival: Session
+    approver: Session
     offering: dict
     draft: dict
     spare_offering: dict
@@ -58,6 +59,7 @@ class World:
     spare_answer: dict
     webhook: str
     spare_webhook: str
+    waiting: dict
 
     @property
     def grant_id(self) -> str:
@@ -72,7 +74,7 @@ class World:
         return {"Authorization": f"Bearer {getattr(self, name).token()}"}
 
 
-ROLES = ("operator", "platform", "sme", "auditor", "nobody", "grant token")
+ROLES = ("operator", "platform", "approver", "sme", "auditor", "nobody", "grant token")
 
 
 def make_world(server: ExchangeServer) -> World:
@@ -83,6 +85,7 @@ def make_world(server: ExchangeServer) -> World:
     sme = join(by, "Small Analytics 小型分析", ["sme"], SME_ATTRIBUTES)
     auditor = join(by, "Auditor", ["auditor"])
     spare = join(by, "Spare", ["sme"], SME_ATTRIBUTES)
+    approver = member(by, platform, "Anna", ["approver"])
     offering = publish(platform)
     spare_offering = publish(platform, b"other bytes", file_name="spare.bin")
     draft = rival.post("/v1/offerings", TERMS | {"title_en": "A rival's draft"})
@@ -94,6 +97,7 @@ def make_world(server: ExchangeServer) -> World:
         {"name": "Somebody", "roles": ["auditor"]},
     )
     hook, spare_hook = (sme.post("/v1/webhooks", WEBHOOK)["id"] for _ in range(2))
+    waiting = ask(sme, publish(platform, b"asked for", file_name="asked.bin", approval="provider"))
     return World(
         server=server,
         operator=by,
@@ -101,6 +105,7 @@ def make_world(server: ExchangeServer) -> World:
         sme=sme,
         auditor=auditor,
         rival=rival,
+        approver=approver,
         offering=offering,
         draft=draft,
         spare_offering=spare_offering,
@@ -111,6 +116,7 @@ def make_world(server: ExchangeServer) -> World:
         spare_answer=spare_answer,
         webhook=hook,
         spare_webhook=spare_hook,
+        waiting=waiting,
     )
 
 
