@@ -106,7 +106,9 @@ def router(desk: Desk, page_items: int) -> APIRouter:
         "/grants/{grant_id}/revoke", responses=problems(400, 401, 403, 404, 409, 415, 422, 503)
     )
     async def post_revoke(
-        grant_id: GrantId, body: RevocationIn, caller: Annotated[Caller, party]
+        grant_id: GrantId,
+        body: RevocationIn,
+        caller: Annotated[Caller, caller_with("holds", "platform", "operator")],
     ) -> RevocationOut:
         """Revoke a grant for good (its platform, or the operator)."""
         grant, receipt = await revoke_grant(desk.ledger, desk.store, caller, grant_id, body.reason)
