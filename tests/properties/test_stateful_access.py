@@ -8,7 +8,6 @@ leaf follows the clock), never a leaf without its state: the judge looks after e
 import asyncio
 import os
 import tempfile
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -32,6 +31,7 @@ from exchange.clock import DAY_MS, now_ms
 from exchange.errors import Conflict
 from exchange.ledger.write import Update, Write
 from exchange.mounted_gateway import MountedDoor
+from tests.support.access_model import Grant, Offering, Request
 from tests.support.desk import open_world
 from tests.support.judge import judge
 from tests.support.ledgers import OwnDatabase, open_exchange
@@ -39,39 +39,6 @@ from tests.support.ledgers import OwnDatabase, open_exchange
 EXAMPLES = int(os.environ.get("STATEFUL_EXAMPLES", "6"))
 STEPS = 40
 PURPOSES = ("logistics_planning", "scientific_research")
-
-
-@dataclass
-class Offering:
-    """What the model knows of an offering."""
-
-    id: str
-    approvers: int  # 0: decided at once
-    status: str = "published"
-
-
-@dataclass
-class Request:
-    """What the model knows of a request."""
-
-    id: str
-    offering: Offering
-    purpose: str
-    status: str
-    waits_for: str | None = None
-    approved_by: set[str] = field(default_factory=set)
-    renews: str | None = None
-    grant: str | None = None
-
-
-@dataclass
-class Grant:
-    """What the model knows of a grant."""
-
-    id: str
-    offering: Offering
-    purpose: str
-    state: str = "active"
 
 
 class Story(RuleBasedStateMachine):
