@@ -1,17 +1,27 @@
 """The whole path against a running server, step by step, readable: `exchange demo` and `run`."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from exchange.cli.access import keep_receipt
+from exchange.cli import life
+from exchange.cli.grants import keep_receipt
 from exchange.cli.log import read_log_key
 from exchange.cli.output import out, plain, print_said, print_table
 from exchange.cli.transfer import download, upload
 from exchange.cli.verify import check, print_refused, print_total
-from exchange.cli.world import TERMS, World, register, set_aside, write_dataset
+from exchange.cli.world import (
+    APPROVERS,
+    BY_APPROVAL,
+    TERMS,
+    WITHDRAWN,
+    World,
+    register,
+    set_aside,
+    write_dataset,
+)
 from exchange.client.profile import read_profile
 from exchange.client.session import Refusal, Session
 from exchange.formats.note import Verifier
@@ -39,29 +49,31 @@ def play(step: Steps, world: World, operator: Path, url: str, lang: str) -> None
 
     Raises what sessions raise; the operator's profile may name an address that the exchange left.
     """
-    step("The operator", "registers three organisations by their public keys.")
+    step("The operator", "registers three organisations, and invites two people of the platform.")
     with _opened(operator, url=url) as me:
         aside = set_aside(world, read_log_key(me))
         if aside is not None:
             out.print(f"  {plain(world.folder)} belonged to another exchange: see {plain(aside)}")
-        known = register(world, me)
+        known = register(world, me) | life.invite(world, me)
     for name, profile in world.profiles().items():
         ids = f"{profile.organisation_id}  client {profile.client_id}"
-        out.print(f"  {name:<9} {plain(ids)}" + _before(name in known))
+        out.print(f"  {name:<12} {plain(ids)}" + _before(name in known))
 
-    step("The platform", "publishes a real data set.")
+    step("The platform", "publishes a real data set, under terms of three kinds.")
     rows = write_dataset(world.dataset)
     size = world.dataset.stat().st_size
     out.print(plain(f"  {world.dataset}: {rows:,} flights, {size:,} bytes"))
-    with _opened(world.platform, lang) as platform:
-        offering, is_known = _publish(platform, world.dataset)
-    title = offering["title_zh" if lang == "zh" else "title_en"]
-    shown = plain(f"  {offering['id']} version {offering['version']}: {title}")
-    out.print(shown + _before(is_known))
-    out.print(plain(f"  sha256 {offering['objects'][0]['sha256']}"))
-
-    with _opened(world.sme, lang) as sme:
+    with ExitStack() as stack:
+        platform, sme, *approvers = [
+            stack.enter_context(_opened(world.profile(name), lang))
+            for name in ("platform", "sme", *APPROVERS)
+        ]
+        offering, by_approval, withdrawn = _publish(platform, world.dataset, lang)
         _take_part(step, sme, offering["id"], world)
+        _go_on(step, sme, approvers, by_approval)
+
+        step("The platform", "withdraws an offering: its grants go on, no new one begins.")
+        life.withdraw(platform, sme, withdrawn, world)
 
     step("The auditor", "lists the log and takes the receipts.")
     with _opened(world.auditor, lang) as auditor:
@@ -82,16 +94,45 @@ def _before(known: bool) -> str:
     return "  [dim](as before)[/]" if known else ""
 
 
-def _publish(platform: Session, dataset: Path) -> tuple[dict[str, Any], bool]:
-    """Publish the sample offering, unless this platform has done so."""
+def _publish(platform: Session, dataset: Path, lang: str) -> list[dict[str, Any]]:
+    """Publish the sample offerings, unless this platform has done so."""
     mine = platform.profile.organisation_id
-    for known in platform.pages("/v1/offerings"):
-        is_mine = known["provider_id"] == mine and known["status"] == "published"
-        if is_mine and known["title_en"] == TERMS["title_en"]:
-            return dict(known), True
-    upload(platform, dataset, dataset.name)
-    draft = platform.post("/v1/offerings", TERMS)
-    return dict(platform.post(f"/v1/offerings/{draft['id']}/publish")), False
+    listed = [o for o in platform.pages("/v1/offerings") if o["provider_id"] == mine]
+    found: list[dict[str, Any]] = []
+    for terms in (TERMS, BY_APPROVAL, WITHDRAWN):
+        kept = ("published", "withdrawn") if terms is WITHDRAWN else ("published",)
+        known = [o for o in listed if o["title_en"] == terms["title_en"] and o["status"] in kept]
+        if known:
+            offering = dict(known[0])
+        else:
+            if not found:
+                upload(platform, dataset, dataset.name)
+            draft = platform.post("/v1/offerings", terms)
+            offering = dict(platform.post(f"/v1/offerings/{draft['id']}/publish"))
+        found.append(offering)
+        title = offering["title_zh" if lang == "zh" else "title_en"]
+        shown = plain(f"  {offering['id']} version {offering['version']}: {title}")
+        out.print(shown + _before(bool(known)))
+    out.print(plain(f"  sha256 {found[0]['objects'][0]['sha256']}"))
+    return found
+
+
+def _go_on(
+    step: Steps, sme: Session, approvers: list[Session], by_approval: dict[str, Any]
+) -> None:
+    step("The SME", "asks for what people approve: a form filled in, terms accepted.")
+    asked = life.ask(sme, by_approval)
+    waits = asked["waiting"]
+    if waits is not None:
+        until = f"{waits['for']} has it since {waits['since'][:10]} until {waits['until'][:10]}"
+        out.print(plain(f"  {asked['id']}: {until}; {waits['approvers']} people must approve"))
+    else:
+        out.print(plain(f"  {asked['id']}") + _before(known=True))
+    step("The platform", "asks back, the SME answers, and two people approve.")
+    settled = life.settle(sme, approvers, asked)
+    grant = settled["grant"]
+    out.print(f"  [green]{plain(settled['status'])}[/]: {plain(grant['id'])}")
+    out.print(plain(f"  it names the accepted terms: {grant['terms_digest']}"), style="dim")
 
 
 def _take_part(step: Steps, sme: Session, offering: str, world: World) -> None:
@@ -116,6 +157,13 @@ def _take_part(step: Steps, sme: Session, offering: str, world: World) -> None:
     refused = _refused(sme, offering, OTHER_PURPOSE)
     out.print("  [red]refused[/], and why, and what would make it a yes:")
     print_said(out, refused)
+
+    step("The SME", f"follows the remedy, and asks for {life.PURPOSE}.")
+    answer = _ask(sme, offering, life.PURPOSE)
+    out.print(f"  [green]permitted[/]: {plain(answer['grant']['id'])}")
+
+    step("The SME", "renews its first grant before it ends.")
+    life.renew(sme, grant["id"], 60)
 
 
 def _ask(sme: Session, offering: str, purpose: str) -> dict[str, Any]:

@@ -33,7 +33,12 @@ class InOrder(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the verbs' names."""
-        return sorted(super().list_commands(ctx), key=ORDER.index)
+        return sorted(super().list_commands(ctx), key=_place)
+
+
+def _place(verb: str) -> tuple[int, bool]:
+    before = {"explain": "offering", "requests": "request"}.get(verb)
+    return ORDER.index(before or verb), before is not None
 
 
 app = typer.Typer(
@@ -72,8 +77,7 @@ app.add_typer(participants.client_app, name="client", rich_help_panel="Take part
 app.add_typer(members.app, name="member", rich_help_panel="Take part")
 app.command("whoami", rich_help_panel="Take part")(members.whoami)
 app.add_typer(offerings.app, name="offering", rich_help_panel="Share")
-app.command("request", rich_help_panel="Share")(access.request)
-app.add_typer(access.grant_app, name="grant", rich_help_panel="Share")
+access.add_to(app)
 app.add_typer(log.app, name="log", rich_help_panel="Audit")
 app.add_typer(webhooks.app, name="webhook", rich_help_panel="Audit")
 app.add_typer(audit.app, name="audit", rich_help_panel="Audit")

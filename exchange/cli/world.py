@@ -34,6 +34,31 @@ TERMS: dict[str, Any] = {
     "sizes": ["micro", "small", "medium"],
     "source": {"connector": "files", "path": "flights.parquet"},
 }
+# The same flights under stricter terms: two people approve, and applicants say what for.
+BY_APPROVAL: dict[str, Any] = TERMS | {
+    "title_en": "Flights from New York, 2013, for research",
+    "title_zh": "2013年纽约出港航班（科研用）",
+    "purposes": ["scientific_research"],
+    "approval": "provider",
+    "approvers": 2,
+    "terms_en": "The data stays with the applicant, and results name their source.",
+    "terms_zh": "数据不得转交他人；成果须注明来源。",
+    "form": [
+        {
+            "name": "intended_use",
+            "kind": "text",
+            "label_en": "What will you use it for?",
+            "label_zh": "将用于何处？",
+            "required": True,
+        }
+    ],
+}
+WITHDRAWN: dict[str, Any] = TERMS | {
+    "title_en": "Flights from New York, 2013, first edition",
+    "title_zh": "2013年纽约出港航班（第一版）",
+}
+# People of the platform: the name of their profile, and their own.
+APPROVERS = {"approver-one": "Lin Yue", "approver-two": "Zhou Min"}
 ORGANISATIONS: dict[str, dict[str, Any]] = {
     "platform": {
         "name_en": "Skyway Logistics Platform",
@@ -121,7 +146,7 @@ class World:
 
     def profiles(self) -> dict[str, Profile]:
         """Return the profiles that exist."""
-        paths = {name: self.profile(name) for name in ORGANISATIONS}
+        paths = {name: self.profile(name) for name in (*ORGANISATIONS, *APPROVERS)}
         return {name: read_profile(path) for name, path in paths.items() if path.exists()}
 
 
@@ -139,6 +164,7 @@ def set_aside(world: World, log_key: str) -> Path | None:
     )
     aside.mkdir()
     belongings = [world.receipts, world.downloads, world.grant_receipt, world.log_key]
+    belongings += [world.profile(name) for name in APPROVERS]
     for path in (*belongings, world.terms, world.platform, world.sme, world.auditor):
         if path.exists():
             path.rename(aside / path.name)
@@ -155,6 +181,9 @@ def register(world: World, operator: Session) -> set[str]:
         if name not in known:
             register_organisation(operator, document, world.profile(name))
         elif known[name].url != operator.profile.url:
+            update_profile(world.profile(name), replace(known[name], url=operator.profile.url))
+    for name in APPROVERS:
+        if name in known and known[name].url != operator.profile.url:
             update_profile(world.profile(name), replace(known[name], url=operator.profile.url))
     world.log_key.write_text(read_profile(world.auditor).log_key + "\n", "utf-8")
     world.terms.write_text(json.dumps(TERMS, indent=2, ensure_ascii=False) + "\n", "utf-8")

@@ -18,8 +18,8 @@ from tests.support.server import free_port
 
 STEPS = [
     "Starting the exchange on http://127.0.0.1:",
-    "1. The operator registers three organisations by their public keys.",
-    "2. The platform publishes a real data set.",
+    "1. The operator registers three organisations, and invites two people of the platform.",
+    "2. The platform publishes a real data set, under terms of three kinds.",
     "336,776 flights",
     "3. The SME authenticates by OAuth: client_credentials with private_key_jwt.",
     "4. The SME asks for access, for the purpose logistics_planning.",
@@ -29,10 +29,25 @@ STEPS = [
     "336,776 flights read; most by (mean delay): UA 58,665 (12.1 min)",
     "6. The SME asks again, for another purpose: credit_assessment.",
     "refused, and why, and what would make it a yes:",
-    "7. The auditor lists the log and takes the receipts.",
+    "7. The SME follows the remedy, and asks for scientific_research.",
+    "permitted: grt_",
+    "8. The SME renews its first grant before it ends.",
+    "9. The SME asks for what people approve: a form filled in, terms accepted.",
+    "provider has it since ",
+    "10. The platform asks back, the SME answers, and two people approve.",
+    "questioned ",
+    "answered ",
+    "approved ",
+    "approved ",
+    "approved: grt_",
+    "it names the accepted terms: sha256:",
+    "11. The platform withdraws an offering: its grants go on, no new one begins.",
+    "sha256 as published ✓",
+    "offering_not_published",
+    "12. The auditor lists the log and takes the receipts.",
     "grant.activated.v1",
     "decision.denied.v1",
-    "8. The auditor verifies the receipts offline: the server is stopped.",
+    "13. The auditor verifies the receipts offline: the server is stopped.",
     "receipts verified, log ",
     "The exchange serves on http://127.0.0.1:",
     "Try next, in another terminal:",
@@ -67,7 +82,7 @@ class Run:
             name: json.loads((folder / "demo" / f"{name}.json").read_text())
             for name in ("platform", "sme", "auditor")
         }
-        self.ids = [word for word in self.said.split() if word.startswith(("off_", "grt_"))][:2]
+        self.ids = [word for word in self.said.split() if word.startswith(("off_", "grt_"))][:4]
         self.receipts = sorted(path.name for path in (folder / "demo" / "receipts").iterdir())
 
 
@@ -144,10 +159,10 @@ def test_profiles_are_for_their_owner_only(folder, first):
 def test_a_second_run_goes_on_from_the_kept_state(first, second):
     assert second.profiles == first.profiles
     assert second.ids == first.ids
-    assert [each[:4] for each in first.ids] == ["off_", "grt_"]
+    assert [each[:4] for each in first.ids] == ["off_", "off_", "off_", "grt_"]
     assert set(first.receipts) <= set(second.receipts)
-    assert second.ready.json()["log_size"] >= first.ready.json()["log_size"] == 20
-    assert second.said.count("(as before)") == 4
+    assert second.ready.json()["log_size"] >= first.ready.json()["log_size"] == 40
+    assert second.said.count("(as before)") == 9
 
 
 @pytest.fixture
@@ -175,7 +190,7 @@ def test_the_receipts_verify_without_server_state_and_network(offline):
     key = folder / "demo" / "log.vkey"
     done = exchange("verify", *receipts, "--log-key", key, cwd=folder, env=env, before=prefix)
     assert done.returncode == 0, done
-    assert len(receipts) >= 20
+    assert len(receipts) >= 40
     assert f"{len(receipts)} of {len(receipts)} receipts verified" in done.stdout
     assert "witnessed by 0 of 0" in done.stdout
     assert re.search(r"purpose +credit_assessment", done.stdout)  # the refusal is in the log too

@@ -1,0 +1,334 @@
+"""Verbs of a request's life: ask, be asked back, answer, approve, and see who has it."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from exchange.cli.grants import Receipt, keep_receipt
+from exchange.cli.offerings import OfferingId, read_json
+from exchange.cli.output import (
+    DEFAULT_PROFILE,
+    AsJson,
+    Lang,
+    ProfilePath,
+    out,
+    plain,
+    print_document,
+    print_json,
+    print_list,
+    print_said,
+    session,
+)
+from exchange.client.session import Refusal
+from exchange.client.verbs import Verbs
+
+app = typer.Typer(help="Requests: who has mine, ask, answer, approve.", no_args_is_help=True)
+RequestId = Annotated[str, typer.Argument(metavar="REQUEST", help="req_…")]
+Purpose = Annotated[str, typer.Option(help="Such as logistics_planning")]
+Days = Annotated[int, typer.Option(min=1, help="How long you need it")]
+Actions = Annotated[
+    list[str] | None, typer.Option("--action", help="read or call; again for both; default: read")
+]
+Form = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=VALUE", help="A field of the offering's form; again for more"),
+]
+FormFile = Annotated[Path | None, typer.Option(help="The form filled in, a JSON file")]
+AcceptTerms = Annotated[
+    bool, typer.Option("--accept-terms", help="You accept the offering's terms as they are now")
+]
+Text = Annotated[str, typer.Argument(metavar="TEXT", help="Your words")]
+MaybeText = Annotated[str, typer.Option("--text", help="Your words")]
+
+
+def filled_in(
+    form: list[str] | None, file: Path | None, fields: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Return a form from NAME=VALUE pairs and a file, numbers and yes-or-no by the field's kind."""
+    given: dict[str, Any] = dict(read_json(file)) if file is not None else {}
+    kinds = {field["name"]: field["kind"] for field in fields}
+    for pair in form or []:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"{pair} is not NAME=VALUE", param_hint="--form")
+        value: Any = text
+        if kinds.get(name) == "number" and text.removeprefix("-").isdecimal():
+            value = int(text)
+        elif kinds.get(name) == "boolean" and text in ("true", "false"):
+            value = text == "true"
+        given[name] = value
+    return given
+
+
+def request(
+    offering: OfferingId,
+    purpose: Purpose,
+    days: Days = 30,
+    action: Actions = None,
+    form: Form = None,
+    form_file: FormFile = None,
+    accept_terms: AcceptTerms = False,
+    receipt: Receipt = None,
+    profile: ProfilePath = DEFAULT_PROFILE,
+    lang: Lang = "en",
+    as_json: AsJson = False,
+) -> None:
+    """Ask for access to an offering, for a purpose (SME). A refusal has a receipt too."""
+    body: dict[str, Any] = {
+        "offering_id": offering,
+        "purpose": purpose,
+        "actions": action or ["read"],
+        "days": days,
+    }
+    with session(profile, lang, as_json=as_json) as me:
+        if form or form_file or accept_terms:
+            shown = me.get(f"/v1/offerings/{offering}")
+            body["form"] = filled_in(form, form_file, shown["form"])
+            if accept_terms and shown["terms_digest"]:
+                body["accepted_terms"] = shown["terms_digest"]
+        try:
+            answer = me.post("/v1/access-requests", body)
+        except Refusal as refusal:
+            keep_receipt(receipt, refusal.document.get("access_request"))
+            raise
+        keep_receipt(receipt, answer)
+    print_request(answer, as_json=as_json)
+
+
+def print_request(answer: dict[str, Any], *, as_json: bool) -> None:
+    """Say what became of a request, and who has it."""
+    if as_json:
+        print_json(answer)
+        return
+    grant, waiting = answer["grant"], answer["waiting"]
+    if waiting is not None:
+        out.print(plain(f"{answer['id']} waits for an approval: {has_it(answer)}"))
+        print_said(out, answer)
+    elif grant is not None and answer["status"] in ("permitted", "approved"):
+        out.print(plain(f"{grant['id']} granted until {grant['ends_at']}"))
+    else:
+        out.print(plain(f"{answer['id']} {answer['status']}"))
+        print_said(out, answer)
+
+
+def has_it(answer: dict[str, Any]) -> str:
+    """Say who has a request, since when, until when."""
+    waiting = answer["waiting"]
+    if waiting is None:
+        return ""
+    counted = f", {waiting['approvals']} of {waiting['approvers']} approvals"
+    return (
+        f"{waiting['for']} {waiting['organisation_id']} since {waiting['since'][:16]}Z "
+        f"until {waiting['until'][:16]}Z{counted}"
+    )
+
+
+def explain(
+    offering: OfferingId,
+    purpose: Purpose,
+    days: Days = 30,
+    action: Actions = None,
+    attribute: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Suppose this of you; again for more"),
+    ] = None,
+    evidence: Annotated[
+        Literal["self_declared", "verified", "certified"],
+        typer.Option(help="How well what you suppose is shown"),
+    ] = "self_declared",
+    profile: ProfilePath = DEFAULT_PROFILE,
+    lang: Lang = "en",
+    as_json: AsJson = False,
+) -> None:
+    """Say whether you would get it, and what would make it a yes. Asks nobody, logs nothing."""
+    attributes: dict[str, Any] = {}
+    for pair in attribute or []:
+        name, _, text = pair.partition("=")
+        value: str | int | None = int(text) if text.isdecimal() and text.isascii() else text or None
+        attributes[name] = {"value": value, "evidence": evidence}
+    body = {
+        "offering_id": offering,
+        "purpose": purpose,
+        "actions": action or ["read"],
+        "days": days,
+        "attributes": attributes,
+    }
+    with session(profile, lang, as_json=as_json) as me:
+        answer = me.post("/v1/policy/explain", body)
+    if as_json:
+        print_json(answer)
+        return
+    out.print(plain(f"It would be: {answer['outcome']}"))
+    print_said(out, {**answer, "remedies": answer["changes"] or answer["remedies"]})
+    if answer["changes"] and answer["outcome_after"]:
+        out.print(plain(f"With all of that: {answer['outcome_after']}"))
+
+
+@app.command("list")
+def requests_list(
+    status: Annotated[str | None, typer.Option(help="Such as pending_approval")] = None,
+    waiting_for: Annotated[str | None, typer.Option(help="provider or consumer")] = None,
+    offering: Annotated[str | None, typer.Option(help="off_…")] = None,
+    profile: ProfilePath = DEFAULT_PROFILE,
+    lang: Lang = "en",
+    as_json: AsJson = False,
+) -> None:
+    """List requests that you made or that concern your offerings, with who has them."""
+    filters = {"status": status, "waiting_for": waiting_for, "offering_id": offering}
+    with session(profile, lang, as_json=as_json) as me:
+        print_list(
+            me.pages("/v1/access-requests", **filters),
+            ("id", "purpose", "status", "who has it, or why"),
+            lambda r: (
+                *(r["id"], r["purpose"], r["status"]),
+                has_it(r) or "; ".join(s["text"] for s in r["reasons"]),
+            ),
+            as_json=as_json,
+        )
+
+
+@app.command("show")
+def requests_show(
+    request: RequestId,
+    profile: ProfilePath = DEFAULT_PROFILE,
+    lang: Lang = "en",
+    as_json: AsJson = False,
+) -> None:
+    """Show a request: what was asked, what was decided, who has it until when."""
+    with session(profile, lang, as_json=as_json) as me:
+        answer = me.get(f"/v1/access-requests/{request}")
+    shown = answer if as_json else {**answer, "waiting": has_it(answer) or None, "receipt": None}
+    print_document(shown, as_json=as_json)
+
+
+@app.command("steps")
+def requests_steps(
+    request: RequestId, profile: ProfilePath = DEFAULT_PROFILE, as_json: AsJson = False
+) -> None:
+    """List what was done with a request: when, by whom, in which words."""
+    with session(profile, as_json=as_json) as me:
+        print_list(
+            me.pages(f"/v1/access-requests/{request}/steps"),
+            ("at", "what", "organisation", "member", "text"),
+            lambda s: (
+                *(s["at"], s["kind"], s["by_organisation_id"] or "the clock"),
+                *(s["by_member_id"] or "", s["text"] or ""),
+            ),
+            as_json=as_json,
+        )
+
+
+@app.command("wait")
+def requests_wait(
+    request: RequestId,
+    timeout: Annotated[float, typer.Option(min=0, help="Seconds")] = 3600,
+    profile: ProfilePath = DEFAULT_PROFILE,
+    lang: Lang = "en",
+    as_json: AsJson = False,
+) -> None:
+    """Wait until a request is decided, or waits for your answer."""
+    with session(profile, lang, as_json=as_json) as me:
+        done = me.run(Verbs(me.profile).wait(request, timeout=timeout))
+    print_request(dict(done.raw), as_json=as_json)
+
+
+def _act(
+    verb: str, request: str, body: dict[str, Any], profile: Path, lang: str, as_json: bool
+) -> None:
+    with session(profile, lang, as_json=as_json) as me:
+        answer = me.post(f"/v1/access-requests/{request}/{verb}", body)
+    print_request(answer, as_json=as_json)
+
+
+@app.command("answer")
+def requests_answer(
+    request: RequestId,
+    text: Text,
+    form: Form = None,
+    form_file: FormFile = None,
+    profile: ProfilePath = DEFAULT_PROFILE,
+    lang: Lang = "en",
+    as_json: AsJson = False,
+) -> None:
+    """Answer what you were asked (SME), with fields of the form that change."""
+    with session(profile, lang, as_json=as_json) as me:
+        body: dict[str, Any] = {"text": text}
+        if form or form_file:
+            asked = me.get(f"/v1/access-requests/{request}")["offering_id"]
+            fields = me.get(f"/v1/offerings/{asked}")["form"]
+            body["form"] = filled_in(form, form_file, fields)
+        answer = me.post(f"/v1/access-requests/{request}/answer", body)
+    print_request(answer, as_json=as_json)
+
+
+@app.command("comment")
+def requests_comment(
+    request: RequestId,
+    text: Text,
+    profile: ProfilePath = DEFAULT_PROFILE,
+    lang: Lang = "en",
+    as_json: AsJson = False,
+) -> None:
+    """Say something that asks for nothing (both sides)."""
+    _act("comment", request, {"text": text}, profile, lang, as_json)
+
+
+@app.command("withdraw")
+def requests_withdraw(
+    request: RequestId,
+    text: MaybeText = "",
+    profile: ProfilePath = DEFAULT_PROFILE,
+    lang: Lang = "en",
+    as_json: AsJson = False,
+) -> None:
+    """Take back a request that is not decided (SME)."""
+    _act("withdraw", request, {"text": text}, profile, lang, as_json)
+
+
+@app.command("appeal")
+def requests_appeal(
+    request: RequestId,
+    text: Text,
+    profile: ProfilePath = DEFAULT_PROFILE,
+    lang: Lang = "en",
+    as_json: AsJson = False,
+) -> None:
+    """Answer a refusal or a revocation: that you did is in the log (SME)."""
+    _act("appeal", request, {"text": text}, profile, lang, as_json)
+
+
+@app.command("ask")
+def requests_ask(
+    request: RequestId,
+    text: Text,
+    profile: ProfilePath = DEFAULT_PROFILE,
+    lang: Lang = "en",
+    as_json: AsJson = False,
+) -> None:
+    """Ask the applicant something; the request waits for its answer (approver)."""
+    _act("ask", request, {"text": text}, profile, lang, as_json)
+
+
+@app.command("approve")
+def requests_approve(
+    request: RequestId,
+    text: MaybeText = "",
+    profile: ProfilePath = DEFAULT_PROFILE,
+    lang: Lang = "en",
+    as_json: AsJson = False,
+) -> None:
+    """Approve a request (approver); it is granted when enough people have."""
+    _act("approve", request, {"text": text}, profile, lang, as_json)
+
+
+@app.command("reject")
+def requests_reject(
+    request: RequestId,
+    text: Text,
+    profile: ProfilePath = DEFAULT_PROFILE,
+    lang: Lang = "en",
+    as_json: AsJson = False,
+) -> None:
+    """Reject a request, and say why (approver)."""
+    _act("reject", request, {"text": text}, profile, lang, as_json)
