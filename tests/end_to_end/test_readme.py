@@ -13,7 +13,7 @@ from tests.support.server import ROOT, ExchangeServer
 
 def snippets() -> dict[str, str]:
     text = (ROOT / "README.md").read_text("utf-8")
-    return dict(re.findall(r"<!-- snippet: (\w+) -->\n```sh\n(.*?)```", text, re.DOTALL))
+    return dict(re.findall(r"<!-- snippet: (\w+) -->\n```(?:sh|python)\n(.*?)```", text, re.DOTALL))
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def run(script: str, folder: Path, server: ExchangeServer) -> str:
 
 
 def test_there_are_snippets():
-    assert set(snippets()) == {"cli", "curl"}
+    assert set(snippets()) == {"cli", "python", "curl"}
 
 
 def test_the_command_line_snippet(newcomer):
@@ -63,8 +63,28 @@ def test_the_command_line_snippet(newcomer):
     assert "1 of 1 receipts verified" in said
     assert re.search(r"^status +revoked$", said, re.MULTILINE)
     assert "403 grant_revoked" in said or "400 access_denied" in said
+    for said_too in ("goes on until", "It would be: needs_approval", "waits for an approval"):
+        assert said_too in said
+    assert re.search(r"questioned .* Which bakery\?", said)
+    assert said.count(" approved ") >= 2
+    assert re.search(r"^status +withdrawn$", said, re.MULTILINE)
     downloaded = newcomer[0] / "mine" / "downloads" / "flour.csv"
     assert downloaded.read_text() == "day,kilograms\n2026-01-01,1200\n2026-01-02,1340\n"
+
+
+def test_the_python_snippet(newcomer):
+    folder, server = newcomer
+    (folder / "story.py").write_text(snippets()["python"], "utf-8")
+    said = run(f"'{sys.executable}' story.py", folder, server)
+    assert "access_denied ['The purpose" in said
+    assert "permit\n" in said
+    assert "2026-01-02       1340" in said  # a pandas.DataFrame
+    assert "Waiting(whose='provider'" in said
+    assert "('questioned', 'Which bakery?'), ('answered', 'The one by the rivers.')" in said
+    assert "pending_approval" in said  # a renewal of what people approve
+    assert "PosixPath('mine/downloads/flour.csv')" in said
+    assert "grant.activated.v1" in said
+    assert len(list((folder / "mine" / "receipts").iterdir())) == 2
 
 
 def test_the_curl_snippet(newcomer):
@@ -74,6 +94,9 @@ def test_the_curl_snippet(newcomer):
     assert '"token_type":"Bearer"' in said.replace(" ", "")
     assert "purpose_not_allowed" in said
     assert "2026-01-02,1340" in said  # whole
+    assert '"status":"approved"' in said
+    assert '"kind":"questioned"' in said
+    assert '"status":"withdrawn"' in said
     assert said.count("day,kilograms") == 2  # whole, and as a range
     assert "1 of 1 receipts verified" in said
 
