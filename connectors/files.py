@@ -3,8 +3,9 @@
 import asyncio
 import errno
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from io import FileIO
 from itertools import islice
@@ -15,6 +16,7 @@ from connectors.gateway.door import FileObject
 from connectors.gateway.source import SourceBroken, SourceProblem
 from connectors.hashing import Fingerprint, Hashes
 from connectors.paths import is_folder, is_path, open_node, open_path, require_owner, segments
+from connectors.tables import MOST_FILES, TableFile, read_tables, table_format
 from connectors.upload import Upload
 
 P = ParamSpec("P")
@@ -59,6 +61,7 @@ class FileSource:
         # Hashing a big file must not keep deliveries waiting, so each has threads of its own.
         self._readers = ThreadPoolExecutor(8, "files-read")
         self._hashers = ThreadPoolExecutor(4, "files-hash")
+        self._peekers = ThreadPoolExecutor(2, "files-peek")  # one waits for one process
 
     async def describe(self, org_id: str, path: str) -> tuple[FileObject, ...]:
         """Measure and hash a file, or all files of a folder and of the folders in it, by name.
@@ -76,6 +79,18 @@ class FileSource:
         """
         file, mark = await _in(self._hashers, self._open, org_id, source, item)
         return OpenedFile(file, mark, self._readers)
+
+    async def peek(
+        self, org_id: str, source: Mapping[str, Any], items: Sequence[FileObject], rows: int
+    ) -> list[TableFile]:
+        """Read schemas and up to `rows` rows of those objects that are tables, MOST_FILES at most.
+
+        What cannot be read is left out. Raises SourceProblem `object_changed`.
+        """
+        tables = [item for item in items if table_format(item.name)][:MOST_FILES]
+        if not tables:
+            return []
+        return await _in(self._peekers, self._peek, org_id, source, tables, rows)
 
     async def store(
         self, org_id: str, name: str, chunks: AsyncIterable[bytes], limit_bytes: int
@@ -103,6 +118,7 @@ class FileSource:
         """Let the threads end, once nothing is delivered any more."""
         self._readers.shutdown(wait=False, cancel_futures=True)
         self._hashers.shutdown(wait=False, cancel_futures=True)
+        self._peekers.shutdown(wait=False, cancel_futures=True)
 
     def _describe(self, parts: tuple[str, ...]) -> tuple[FileObject, ...]:
         try:
@@ -171,6 +187,17 @@ class FileSource:
             file.close()
             raise
         return file, mark
+
+    def _peek(
+        self, org_id: str, source: Mapping[str, Any], items: Sequence[FileObject], rows: int
+    ) -> list[TableFile]:
+        with ExitStack() as opened:
+            files = []
+            for item in items:
+                file, _ = self._open(org_id, source, item)
+                opened.callback(file.close)
+                files.append((file.fileno(), item.name))
+            return read_tables(files, rows)
 
     def _file(self, parts: tuple[str, ...], name: str) -> FileIO:
         """Open the file at a path, or below the folder there; raises OSError."""

@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from connectors.files import FileSource
@@ -10,7 +10,7 @@ from connectors.gateway.door import Delivery, DoorRefused, DoorUnavailable, File
 from exchange.access.model import Grant
 from exchange.access.record_use import UseOf, end_use, record_use
 from exchange.access.request_access import Desk
-from exchange.catalog.model import SourceObject
+from exchange.catalog.model import SourceObject, Table
 from exchange.clock import now_ms
 from exchange.errors import BadInput, ExchangeError, Unavailable
 from exchange.participants.model import Client
@@ -106,6 +106,14 @@ class MountedSources:
             )
         found = await self._files.describe(org_id, path)
         return tuple(SourceObject(**dataclasses.asdict(item)) for item in found)
+
+    async def peek(
+        self, org_id: str, source: Mapping[str, Any], objects: Sequence[SourceObject], rows: int
+    ) -> Sequence[Table]:
+        """Read schemas and first rows of those objects that are tables."""
+        items = [FileObject(**dataclasses.asdict(item)) for item in objects]
+        found = await self._files.peek(org_id, source, items, rows)
+        return [Table(**dataclasses.asdict(table)) for table in found]
 
     async def store(self, org_id: str, name: str, chunks: AsyncIterator[bytes]) -> SourceObject:
         """Keep an uploaded file among the organisation's own."""

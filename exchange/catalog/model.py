@@ -1,7 +1,7 @@
 """Offerings: pure types and rules."""
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Protocol
 
@@ -24,11 +24,35 @@ class SourceObject:
     media_type: str
 
 
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What was read of one file of a dataset at its publication.
+
+    `columns` are `{name, type, nullable}`, the first of `column_count`; `row_count` is None where
+    the file is too long to count. `sample` is `{columns, rows}`, rows as lists of JSON values.
+    """
+
+    name: str
+    format: str
+    columns: Sequence[Mapping[str, Any]]
+    column_count: int
+    row_count: int | None
+    sample: Mapping[str, Any] | None
+
+
 class Sources(Protocol):
     """Where platforms keep their files; app.py puts a connector behind it."""
 
     async def describe(self, org_id: str, source: Mapping[str, Any]) -> tuple[SourceObject, ...]:
         """Name, measure and hash what a source holds; raises BadInput or NotFound."""
+
+    async def peek(
+        self, org_id: str, source: Mapping[str, Any], objects: Sequence[SourceObject], rows: int
+    ) -> Sequence[Table]:
+        """Read schemas, and up to `rows` rows, of those objects that are tables.
+
+        Never raises for what a file holds: one that cannot be read is left out.
+        """
 
     async def store(self, org_id: str, name: str, chunks: AsyncIterator[bytes]) -> SourceObject:
         """Keep an uploaded file among the organisation's own; raises BadInput."""
@@ -61,6 +85,12 @@ class Terms:
     form: tuple[FormField, ...] = ()
     audience: tuple[str, ...] | None = None
     sample_rows: int = 0
+
+    @property
+    def rows_shown(self) -> int:
+        """How many rows of its data may be shown beforehand: none of what needs protection."""
+        harmless = self.personal_information == "none" and self.classification == "general"
+        return self.sample_rows if harmless and self.kind == "dataset" else 0
 
     @property
     def terms_digest(self) -> str | None:

@@ -1,10 +1,21 @@
 """Draft, revise, publish and withdraw an offering. Each change of published terms is a leaf."""
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from exchange.catalog.keep_index import changed_entry, new_entry
-from exchange.catalog.model import Offering, SourceObject, Sources, Terms, publish, revise, withdraw
+from exchange.catalog.model import (
+    Offering,
+    SourceObject,
+    Sources,
+    Table,
+    Terms,
+    publish,
+    revise,
+    withdraw,
+)
+from exchange.catalog.preview import preview_rows
 from exchange.catalog.store import OFFERINGS, VERSIONS, Catalog, unknown_offering, values_of
 from exchange.clock import now_ms
 from exchange.errors import BadInput, Conflict, Forbidden
@@ -104,8 +115,11 @@ async def _publish(
         held = await _own(catalog, caller, offering_id)
         wanted = revise(held, terms) if terms is not None else held
         objects: tuple[SourceObject, ...] = ()
+        tables: Sequence[Table] = ()
         if wanted.terms.kind == "dataset":
-            objects = await sources.describe(held.provider_id, wanted.terms.source)
+            owner, source = held.provider_id, wanted.terms.source
+            objects = await sources.describe(owner, source)
+            tables = await sources.peek(owner, source, objects, wanted.terms.rows_shown)
         changed = replace(publish(wanted, objects), changed_ms=now_ms())
         document = changed.terms.as_document()
         salt = secrets.token_hex(16)
@@ -139,7 +153,7 @@ async def _publish(
         return Write(
             [event],
             reads=reads,
-            inserts=[Insert(VERSIONS, version), *inserts],
+            inserts=[Insert(VERSIONS, version), *preview_rows(changed, tables), *inserts],
             updates=updates,
             deletes=deletes,
         )

@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+from sqlalchemy import ForeignKeyConstraint
 from sqlmodel import Field, SQLModel
 
 from exchange.columns import big, json_document
@@ -55,3 +56,19 @@ class OfferingTermRow(SQLModel, table=True):
     __table_args__: ClassVar[dict[str, Any]] = {"sqlite_with_rowid": False}
     term: str = Field(primary_key=True)
     offering_id: str = Field(primary_key=True)
+
+
+class OfferingPreviewRow(SQLModel, table=True):
+    """What was read of a version's files when it was published: schemas, and a sample of rows."""
+
+    __tablename__: ClassVar[str] = "offering_previews"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["offering_id", "version"],
+            ["offering_versions.offering_id", "offering_versions.version"],
+        ),
+    )
+    offering_id: str = Field(primary_key=True)
+    version: int = Field(primary_key=True)
+    tables: list[dict[str, Any]] = Field(sa_column=json_document())
+    samples: list[dict[str, Any]] = Field(sa_column=json_document())

@@ -41,6 +41,8 @@ WHO_MAY = {
     "GET /v1/offerings/{offering_id}/versions": MEMBERS,
     "GET /v1/offerings/{offering_id}/versions/{version}": MEMBERS,
     "PUT /v1/offerings/{offering_id}": {"platform"},
+    "GET /v1/offerings/{offering_id}/schema": MEMBERS,
+    "GET /v1/offerings/{offering_id}/sample": MEMBERS,
     "POST /v1/offerings/{offering_id}/publish": {"platform"},
     "POST /v1/offerings/{offering_id}/withdraw": {"platform"},
     "POST /v1/access-requests": {"sme"},

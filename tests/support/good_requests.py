@@ -56,6 +56,12 @@ def _own_offering(world: World, send: Send, verb: str = "", **options: Any) -> h
     return send("platform", f"/v1/offerings/{draft['id']}{verb}", **options)
 
 
+def _of_a_table(world: World, send: Send, what: str) -> httpx.Response:
+    rows = b"day,kilograms\n2026-01-01,1200\n"
+    made = publish(world.platform, rows, file_name="table.csv", sample_rows=2)
+    return send("sme", f"/v1/offerings/{made['id']}/{what}")
+
+
 def _revoke(world: World, send: Send) -> httpx.Response:
     grant = world.spare_answer["grant"]["id"]
     return send("platform", f"/v1/grants/{grant}/revoke", json={"reason": "other"})
@@ -160,6 +166,8 @@ GOOD: dict[str, Good] = {
         "sme", f"/v1/offerings/{w.offering['id']}/versions/1"
     ),
     "PUT /v1/offerings/{offering_id}": lambda w, send: _own_offering(w, send, json=TERMS),
+    "GET /v1/offerings/{offering_id}/schema": lambda w, send: _of_a_table(w, send, "schema"),
+    "GET /v1/offerings/{offering_id}/sample": lambda w, send: _of_a_table(w, send, "sample"),
     "POST /v1/offerings/{offering_id}/publish": lambda w, send: _own_offering(w, send, "/publish"),
     "POST /v1/offerings/{offering_id}/withdraw": lambda w, send: _own_offering(
         w, send, "/withdraw"

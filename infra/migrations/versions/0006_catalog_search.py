@@ -40,6 +40,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("term", "offering_id"),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "offering_previews",
+        sa.Column("offering_id", sa.String(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("tables", sa.JSON(), nullable=False),
+        sa.Column("samples", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["offering_id", "version"],
+            ["offering_versions.offering_id", "offering_versions.version"],
+        ),
+        sa.PrimaryKeyConstraint("offering_id", "version"),
+    )
     connection, after = op.get_bind(), ""
     while True:
         query = sa.select(offerings).where(offerings.c.id > after).order_by(offerings.c.id)
@@ -59,5 +71,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_table("offering_previews")
     op.drop_table("offering_terms")
     op.drop_table("offering_search")
