@@ -18,6 +18,7 @@ from exchange import __version__, health
 from exchange.access.api import grants as grants_api
 from exchange.access.api import requests as requests_api
 from exchange.access.authorize_grant import authorize_grant
+from exchange.catalog.api import dcat as dcat_api
 from exchange.catalog.api import offerings as catalog_api
 from exchange.catalog.api import previews as previews_api
 from exchange.catalog.api import versions as catalog_versions_api
@@ -138,6 +139,7 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
         ),
         catalog_versions_api.router(parts.catalog, page),
         previews_api.router(parts.catalog),
+        dcat_api.router(parts.catalog, parts.participants, settings.issuer_url, page),
         participants_api.router(parts.ledger, parts.participants, page),
         members_api.router(parts.ledger, parts.participants),
         webhooks_api.router(parts.webhooks, parts.participants, parts.webhook_allow, page),

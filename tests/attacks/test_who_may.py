@@ -43,6 +43,8 @@ WHO_MAY = {
     "PUT /v1/offerings/{offering_id}": {"platform"},
     "GET /v1/offerings/{offering_id}/schema": MEMBERS,
     "GET /v1/offerings/{offering_id}/sample": MEMBERS,
+    "GET /v1/offerings/{offering_id}/dcat": MEMBERS,
+    "GET /v1/catalog/dcat": MEMBERS,
     "POST /v1/offerings/{offering_id}/publish": {"platform"},
     "POST /v1/offerings/{offering_id}/withdraw": {"platform"},
     "POST /v1/access-requests": {"sme"},

@@ -168,6 +168,10 @@ GOOD: dict[str, Good] = {
     "PUT /v1/offerings/{offering_id}": lambda w, send: _own_offering(w, send, json=TERMS),
     "GET /v1/offerings/{offering_id}/schema": lambda w, send: _of_a_table(w, send, "schema"),
     "GET /v1/offerings/{offering_id}/sample": lambda w, send: _of_a_table(w, send, "sample"),
+    "GET /v1/offerings/{offering_id}/dcat": lambda w, send: send(
+        "sme", f"/v1/offerings/{w.offering['id']}/dcat"
+    ),
+    "GET /v1/catalog/dcat": lambda w, send: send("sme", "/v1/catalog/dcat?limit=1"),
     "POST /v1/offerings/{offering_id}/publish": lambda w, send: _own_offering(w, send, "/publish"),
     "POST /v1/offerings/{offering_id}/withdraw": lambda w, send: _own_offering(
         w, send, "/withdraw"
