@@ -13,6 +13,7 @@ from exchange.cli import (
     members,
     offerings,
     participants,
+    previews,
     profiles,
     run,
     serve,
@@ -76,6 +77,8 @@ app.add_typer(participants.org_app, name="org", rich_help_panel="Take part")
 app.add_typer(participants.client_app, name="client", rich_help_panel="Take part")
 app.add_typer(members.app, name="member", rich_help_panel="Take part")
 app.command("whoami", rich_help_panel="Take part")(members.whoami)
+for verb in (previews.schema, previews.sample, previews.dcat):
+    offerings.app.command(verb.__name__)(verb)
 app.add_typer(offerings.app, name="offering", rich_help_panel="Share")
 access.add_to(app)
 app.add_typer(log.app, name="log", rich_help_panel="Audit")

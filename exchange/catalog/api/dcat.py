@@ -6,7 +6,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
-from exchange.catalog.api.offerings import OfferingId
+from exchange.catalog.api.filters import OfferingId
+from exchange.catalog.api.tagged import TaggedRoute, tagged
 from exchange.catalog.dcat import catalog_document, offering_document
 from exchange.catalog.documents import may_know
 from exchange.catalog.model import Offering
@@ -15,11 +16,9 @@ from exchange.catalog.store import Catalog, unknown_offering
 from exchange.http import (
     Caller,
     Cursor,
-    JSONRoute,
     caller_with,
     decode_cursor,
     encode_cursor,
-    problems,
 )
 from exchange.participants.model import Organisation
 from exchange.participants.store import Participants
@@ -35,12 +34,12 @@ class JSONLD(JSONResponse):
 
 def _answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     document = {"description": "DCAT-AP", "content": {JSON_LD: {"schema": {"type": "object"}}}}
-    return {200: document, **problems(*statuses)}
+    return {200: document, **tagged(*statuses)}
 
 
 def router(catalog: Catalog, participants: Participants, issuer: str, page_items: int) -> APIRouter:
     """Return the routes; `issuer` begins every address in their documents."""
-    routes = APIRouter(prefix="/v1", tags=["catalog"], route_class=JSONRoute)
+    routes = APIRouter(prefix="/v1", tags=["catalog"], route_class=TaggedRoute)
     reader = caller_with("catalog")
 
     async def published_by(

@@ -5,12 +5,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import Field
 
-from exchange.catalog.api.offerings import OfferingId
+from exchange.catalog.api.filters import OfferingId
+from exchange.catalog.api.tagged import TaggedRoute, tagged
 from exchange.catalog.documents import may_know
 from exchange.catalog.model import Offering
 from exchange.catalog.preview import read_preview, shown_samples
 from exchange.catalog.store import Catalog, unknown_offering
-from exchange.http import Body, Caller, JSONRoute, caller_with, problems
+from exchange.http import Body, Caller, caller_with
 
 
 class ColumnOut(Body):
@@ -57,7 +58,7 @@ class SampleOut(Body):
 
 def router(catalog: Catalog) -> APIRouter:
     """Return the routes of schemas and samples."""
-    routes = APIRouter(prefix="/v1", tags=["catalog"], route_class=JSONRoute)
+    routes = APIRouter(prefix="/v1", tags=["catalog"], route_class=TaggedRoute)
     reader = caller_with("catalog")
 
     async def known(offering_id: str, caller: Caller) -> Offering:
@@ -66,7 +67,7 @@ def router(catalog: Catalog) -> APIRouter:
             raise unknown_offering()
         return offering
 
-    @routes.get("/offerings/{offering_id}/schema", responses=problems(401, 403, 404, 422, 503))
+    @routes.get("/offerings/{offering_id}/schema", responses=tagged(401, 403, 404, 422, 503))
     async def get_schema(offering_id: OfferingId, caller: Annotated[Caller, reader]) -> SchemaOut:
         """Show the names and types of a dataset's columns, as they were when it was published."""
         offering = await known(offering_id, caller)
@@ -74,7 +75,7 @@ def router(catalog: Catalog) -> APIRouter:
         files = [TableOut.model_validate(table) for table in preview.tables]
         return SchemaOut(offering_id=offering.id, version=offering.version, files=files)
 
-    @routes.get("/offerings/{offering_id}/sample", responses=problems(401, 403, 404, 422, 503))
+    @routes.get("/offerings/{offering_id}/sample", responses=tagged(401, 403, 404, 422, 503))
     async def get_sample(offering_id: OfferingId, caller: Annotated[Caller, reader]) -> SampleOut:
         """Show the first rows of a dataset, where its platform allows it; never personal data."""
         offering = await known(offering_id, caller)
