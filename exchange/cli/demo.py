@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from exchange.cli import life
+from exchange.cli.audit import audit_verify
 from exchange.cli.grants import keep_receipt
 from exchange.cli.log import read_log_key
 from exchange.cli.output import out, plain, print_said, print_table
@@ -78,6 +79,8 @@ def play(step: Steps, world: World, operator: Path, url: str, lang: str) -> None
     step("The auditor", "lists the log and takes the receipts.")
     with _opened(world.auditor, lang) as auditor:
         _audit(auditor, world.receipts)
+    step("The auditor", "verifies the whole log: every entry, every tile, every root.")
+    audit_verify(profile=world.auditor, state=world.log_state)
 
 
 @contextmanager

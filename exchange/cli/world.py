@@ -140,6 +140,11 @@ class World:
         return self.folder / "grant.tlog-proof"
 
     @property
+    def log_state(self) -> Path:
+        """Where the auditor remembers what it verified."""
+        return self.folder / "auditor.json.log-state"
+
+    @property
     def receipts(self) -> Path:
         """Where the auditor's receipts go."""
         return self.folder / "receipts"
@@ -164,6 +169,7 @@ def set_aside(world: World, log_key: str) -> Path | None:
     )
     aside.mkdir()
     belongings = [world.receipts, world.downloads, world.grant_receipt, world.log_key]
+    belongings.append(world.log_state)
     belongings += [world.profile(name) for name in APPROVERS]
     for path in (*belongings, world.terms, world.platform, world.sme, world.auditor):
         if path.exists():

@@ -67,7 +67,7 @@ def verb(folder, env, played):
 
 
 def test_demo_plays_the_path_on_the_exchange_that_runs(played, server):
-    assert "13. The auditor verifies the receipts offline: the server is not asked." in played
+    assert "14. The auditor verifies the receipts offline: the server is not asked." in played
     assert "41 of 41 receipts verified" in played
     assert "Starting the exchange" not in played
     assert server.process.poll() is None
