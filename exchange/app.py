@@ -16,6 +16,7 @@ from connectors.gateway import api as gateway_api
 from connectors.gateway.problems import GatewayProblem, answer_problem
 from exchange import __version__, health
 from exchange.access.api import grants as grants_api
+from exchange.access.api import holds as holds_api
 from exchange.access.api import requests as requests_api
 from exchange.access.authorize_grant import authorize_grant
 from exchange.catalog.api import dcat as dcat_api
@@ -119,6 +120,7 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
     for router in (  # the framework tries them in this order: the busiest first
         requests_api.router(desk, page),
         grants_api.router(desk, page),
+        holds_api.router(desk, page),
         oauth_api.router(parts.token_keys, settings, parts.participants, parts.ledger, for_token),
         gateway_api.router(
             MountedDoor(desk, settings.session_minutes),

@@ -2,12 +2,17 @@
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column
+from sqlalchemy import JSON, BigInteger, Column, Integer
 
 
 def big(**options: Any) -> Any:
     """Return a column of 64-bit integers, such as times in UTC milliseconds; never null."""
     return Column(BigInteger, nullable=False, **options)
+
+
+def count() -> Any:
+    """Return a column that counts other rows; a new row begins with none."""
+    return Column(Integer, nullable=False, server_default="0")
 
 
 def json_document() -> Any:

@@ -56,6 +56,7 @@ class Caller:
     sight: frozenset[str] | None = frozenset()
     member_rev: int | None = None  # of the member's record, likewise
     member_roles: frozenset[str] = frozenset()
+    is_suspended: bool = False  # its organisation: it may read what concerns it, and appeal
 
     @property
     def operates(self) -> bool:
@@ -96,10 +97,11 @@ def bearer_token(request: Request) -> str:
     return token
 
 
-def caller_with(scope: str | None, *roles: str) -> Any:
+def caller_with(scope: str | None, *roles: str, while_suspended: bool = False) -> Any:
     """Return a dependency that gives the caller, who needs the scope and one of the roles.
 
-    Of several scopes, written with spaces between, any one will do; None asks for none.
+    Of several scopes, written with spaces between, any one will do; None asks for none. Of a
+    suspended organisation it may read, and change something only `while_suspended`.
     """
     wanted = (scope or "").split()
 
@@ -109,7 +111,15 @@ def caller_with(scope: str | None, *roles: str) -> Any:
         request.state.client_id = known.client_id
         if roles and not known.may(*roles):
             raise Forbidden("role_missing", f"Only {' or '.join(roles)} may do this.")
-        if wanted and known.scopes.isdisjoint(wanted):
+        lacks = bool(wanted) and known.scopes.isdisjoint(wanted)
+        changes = request.method not in ("GET", "HEAD") and not while_suspended
+        if known.is_suspended and (changes or lacks):
+            raise Forbidden(
+                "organisation_suspended",
+                "Your organisation is suspended: it may read what concerns it, and appeal.",
+                hint="GET /v1/holds?open=true says who suspended it, since when and why.",
+            )
+        if lacks:
             raise Forbidden("scope_missing", f"The token lacks the scope {' or '.join(wanted)}.")
         return known
 

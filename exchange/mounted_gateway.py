@@ -61,7 +61,7 @@ class MountedDoor:
             )
             seen = dataclasses.replace(grant, rev=use.rev)
             desk = self._desk
-            return await record_use(desk.ledger, desk.store, seen, client, what, self._minutes)
+            return await record_use(desk, seen, client, what, self._minutes)
         except Unavailable as error:
             raise DoorUnavailable from error
         except ExchangeError as error:

@@ -5,14 +5,24 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from exchange.access.model import Ask, Grant, policy_input
+from exchange.access.parties import Around
 from exchange.access.request_access import Desk, decide, in_version
 from exchange.access.store import GRANTS
+from exchange.catalog.store import OFFERINGS
 from exchange.clock import now_ms
 from exchange.errors import Conflict, Denied, NotFound, Unavailable
 from exchange.ledger.write import RowKey
 from exchange.participants.model import Client, Organisation
 from exchange.participants.store import ORGANISATIONS
 from exchange.policy.activate import ACTIVE, STATE
+from exchange.policy.model import PolicyInput
+
+HINTS = {
+    "suspended": "GET /v1/grants/GRANT says who suspended it and why; it works again once the "
+    "holds are lifted. You may appeal.",
+    "revoked": "Ask for access again.",
+    "ended": "Ask for access again.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +44,7 @@ async def authorize_grant(
     The terms are those of the offering's version that was granted: withdrawing or changing an
     offering stops new grants only. The attributes of the consumer are those of today.
 
-    Raises NotFound, Conflict (revoked or ended), Denied (with reasons), Unavailable.
+    Raises NotFound, Conflict (suspended, revoked or ended), Denied (with reasons), Unavailable.
     """
     grant = await desk.store.grant(grant_id)
     if grant is None or grant.client_id != client.id:
@@ -42,21 +52,12 @@ async def authorize_grant(
     now = now_ms()
     state = grant.state(now)
     if state != "active":
-        raise Conflict(f"grant_{state}", f"The grant is {state}.", hint="Ask for access again.")
+        raise Conflict(f"grant_{state}", f"The grant is {state}.", hint=HINTS[state])
     current = await desk.catalog.offerings.get(grant.offering_id)
     provider = await desk.participants.organisations.get(grant.provider_id)
     if current is None or provider is None:
         raise Unavailable("grant_incomplete", "The grant's offering cannot be read.")
-    granted = await in_version(desk, current, grant.offering_version)
-    if granted.status == "withdrawn":
-        granted = replace(granted, status="published")
-    ask = Ask(
-        grant.offering_id,
-        grant.purpose,
-        tuple(grant.actions),
-        int(grant.obligations["days"]),
-    )
-    document = policy_input(now, consumer, provider, granted, ask, grant.approvals)
+    document = await input_of(desk, grant, Around(consumer, provider, current), now)
     decision = await decide(desk.policy, document)
     if decision.outcome != "permit":
         raise Denied(
@@ -71,13 +72,37 @@ async def authorize_grant(
         grant.id,
         grant.offering_id,
         grant.ends_ms,
-        [_details(grant, granted.terms.kind)],
+        [_details(grant, current.terms.kind)],
         {
             (GRANTS, grant.id): grant.rev,
+            (OFFERINGS, current.id): current.rev,
             (ORGANISATIONS, consumer.id): consumer.rev,
             (ORGANISATIONS, provider.id): provider.rev,
             (STATE, ACTIVE): desk.policy.rev,
         },
+    )
+
+
+async def input_of(desk: Desk, grant: Grant, around: Around, now: int) -> PolicyInput:
+    """Return what the policy is told when it is asked again about a grant.
+
+    Withdrawn or not, the offering is as it was granted, and holds are left out: they suspend by
+    themselves, whatever the policy says.
+    """
+    granted = await in_version(desk, around.offering, grant.offering_version)
+    ask = Ask(
+        grant.offering_id,
+        grant.purpose,
+        tuple(grant.actions),
+        int(grant.obligations["days"]),
+    )
+    return policy_input(
+        now,
+        replace(around.consumer, status="active"),
+        replace(around.provider, status="active"),
+        replace(granted, status="published", holds=0),
+        ask,
+        grant.approvals,
     )
 
 

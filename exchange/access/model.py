@@ -88,10 +88,16 @@ class Grant:
     ends_ms: int
     event_id: str
     rev: int
+    holds: int = 0  # open ones on the grant itself
+    holds_around: int = field(default=0, compare=False)  # on its offering and its two parties
 
     def state(self, now_ms: int) -> GrantStatus:
-        """Return its state now: a grant ends by the clock, its leaf follows."""
-        return "ended" if self.status == "active" and now_ms >= self.ends_ms else self.status
+        """Return its state now: a grant ends by the clock, its leaf follows; any hold suspends."""
+        if self.status != "active":
+            return self.status
+        if now_ms >= self.ends_ms:
+            return "ended"
+        return "suspended" if self.holds or self.holds_around else "active"
 
 
 @dataclass(frozen=True, slots=True)

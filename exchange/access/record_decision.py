@@ -40,7 +40,7 @@ def form_commitment(form: Mapping[str, Any]) -> str | None:
     return commitment(form["salt"], form["values"]) if form else None
 
 
-def _salted(value: object) -> tuple[str, str]:
+def salted(value: object) -> tuple[str, str]:
     """Return a random salt and SHA-256(salt || canonical JSON), both hex."""
     salt = random_bytes(16)
     return salt.hex(), hashlib.sha256(salt + canonical.encode(value)).hexdigest()
@@ -84,8 +84,8 @@ class Record:
         self._granted = self._grant_values() if decision.outcome == "permit" else None
         self._form = salted_form(ask.form) if held is None else {}
         self._result = decision.as_document()
-        self._input_salt, input_hash = _salted(document)
-        self._result_salt, result_hash = _salted(self._result)
+        self._input_salt, input_hash = salted(document)
+        self._result_salt, result_hash = salted(self._result)
         self._event = self._leaf(ledger, input_hash, result_hash)
         self.state = self._state()
 

@@ -1,9 +1,11 @@
 """Record a use before anything is released: uses are rows, sessions are leaves (ledger notes)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from exchange.access.model import Grant
-from exchange.access.store import GRANTS, SESSIONS, USE_ENDS, USES, AccessStore
+from exchange.access.parties import Around
+from exchange.access.request_access import Desk
+from exchange.access.store import GRANTS, SESSIONS, USE_ENDS, USES
 from exchange.clock import now_ms
 from exchange.errors import Conflict, Forbidden, Unavailable
 from exchange.ids import new_id
@@ -21,7 +23,7 @@ from exchange.ledger.write import (
 from exchange.participants.model import Client
 from exchange.participants.store import CLIENTS
 
-TRIES = 3
+TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,28 +37,34 @@ class UseOf:
     last_byte: int
 
 
-async def record_use(
-    ledger: Ledger, store: AccessStore, grant: Grant, client: Client, use: UseOf, minutes: int
-) -> str:
+async def record_use(desk: Desk, grant: Grant, client: Client, use: UseOf, minutes: int) -> str:
     """Commit one use, with its session's leaf when it is the first; return the use's id.
 
-    Raises Conflict when the grant changed since it was read, Forbidden when its sessions are
-    used up, Unavailable when the log takes nothing: in each case nothing may be released.
+    Raises Conflict when the grant changed since it was read, Forbidden when it is suspended or
+    over, or its sessions are used up, Unavailable when the log takes nothing: in each case nothing
+    may be released.
     """
     key = f"session:{grant.id}:{client.id}:{use.object_version}"
-    reads: dict[RowKey, int] = {(GRANTS, grant.id): grant.rev, (CLIENTS, client.id): client.rev}
+    own: dict[RowKey, int] = {(GRANTS, grant.id): grant.rev, (CLIENTS, client.id): client.rev}
+    fresh = False
     for _ in range(TRIES):
-        state = grant.state(now_ms())
-        if state != "active":  # hashing a large file may have taken it past its end
-            raise Forbidden(f"grant_{state}", f"The grant is {state}.")
-        met = await store.met([key], now_ms())
+        around = await load_around(desk, grant, fresh=fresh)
+        if around.is_held and not fresh:  # so it was, as the caches know
+            around = await load_around(desk, grant, fresh=True)
+        _check(replace(grant, holds_around=int(around.is_held)))
+        met = await desk.store.met([key], now_ms())
         session_id = str((met.outcome or {})["id"]) if met is not None else None
-        write, use_id = _write(ledger, grant, use, key, session_id, reads, minutes)
+        reads = {**own, **around.reads()}
+        write, use_id = _write(desk.ledger, grant, use, key, session_id, reads, minutes)
         try:
-            result = await ledger.commit(write)
+            result = await desk.ledger.commit(write)
         except Stale as stale:
-            if any(table == SESSIONS.name for table, _ in stale.rows):
-                continue  # the session was closed meanwhile: open the next
+            changed = {table for table, _ in stale.rows}
+            if changed.isdisjoint((GRANTS.name, CLIENTS.name)):
+                fresh = True  # its session was closed, or what stands around it changed: look again
+                continue
+            if (now := await desk.store.grant(grant.id)) is not None:
+                _check(now)
             raise Conflict("grant_changed", "The grant changed while it was being used.") from stale
         except Exhausted as error:
             raise Forbidden(
@@ -68,6 +76,23 @@ async def record_use(
             continue  # another request opened the session first: join it
         return use_id
     raise Unavailable("busy", "The delivery could not be recorded, so nothing is delivered.")
+
+
+async def load_around(desk: Desk, grant: Grant, *, fresh: bool = False) -> Around:
+    """Return what a grant stands on beside itself; raises Unavailable."""
+    organisations = desk.participants.organisations
+    consumer = await organisations.get(grant.consumer_id, fresh=fresh)
+    provider = await organisations.get(grant.provider_id, fresh=fresh)
+    offering = await desk.catalog.offerings.get(grant.offering_id, fresh=fresh)
+    if consumer is None or provider is None or offering is None:
+        raise Unavailable("grant_incomplete", "What the grant stands on cannot be read.")
+    return Around(consumer, provider, offering)
+
+
+def _check(grant: Grant) -> None:
+    state = grant.state(now_ms())
+    if state != "active":  # hashing a large file may have taken it past its end
+        raise Forbidden(f"grant_{state}", f"The grant is {state}.")
 
 
 def _write(

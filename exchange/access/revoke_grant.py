@@ -31,7 +31,10 @@ async def revoke_grant(
 
     async def build() -> Write:
         held = await store.grant_for(grant_id, caller)
-        if held.state(now_ms()) != "active":  # another revoked it meanwhile, or the clock ended it
+        if held.state(now_ms()) in (
+            "revoked",
+            "ended",
+        ):  # another revoked it meanwhile, or the clock ended it
             raise Conflict("grant_ended", "The grant has ended by itself already.")
         event = ledger.event(
             "grant.revoked.v1",

@@ -5,34 +5,49 @@ from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, Table, func, or_, select
+from sqlalchemy.sql.expression import ColumnElement
 
 from exchange.access.acts import MAX_STEPS
 from exchange.access.model import Answer, Ask, Grant, GrantStatus, Said
 from exchange.access.tables import (
     DecisionRow,
     GrantRow,
+    HoldRow,
     RequestRow,
     SessionRow,
     StepRow,
     UseEndRow,
     UseRow,
 )
+from exchange.catalog.store import OFFERINGS
 from exchange.clock import now_ms
 from exchange.errors import NotFound
 from exchange.http import Caller
 from exchange.ledger.commit import ONCE
 from exchange.ledger.ledger import Ledger
 from exchange.ledger.write import Met
+from exchange.participants.store import ORGANISATIONS
 
 REQUESTS = RequestRow.__table__  # type: ignore[attr-defined]
 STEPS = StepRow.__table__  # type: ignore[attr-defined]
 DECISIONS = DecisionRow.__table__  # type: ignore[attr-defined]
 GRANTS = GrantRow.__table__  # type: ignore[attr-defined]
+HOLDS = HoldRow.__table__  # type: ignore[attr-defined]
 SESSIONS = SessionRow.__table__  # type: ignore[attr-defined]
 USES = UseRow.__table__  # type: ignore[attr-defined]
 USE_ENDS = UseEndRow.__table__  # type: ignore[attr-defined]
 
-_GRANT = list(GRANTS.c)
+
+def _holds_on(table: Table, name: Any) -> Any:
+    return select(table.c.holds).where(table.c.id == name).scalar_subquery()
+
+
+HOLDS_AROUND: ColumnElement[int] = (
+    _holds_on(OFFERINGS, GRANTS.c.offering_id)
+    + _holds_on(ORGANISATIONS, GRANTS.c.consumer_id)
+    + _holds_on(ORGANISATIONS.alias(), GRANTS.c.provider_id)
+)
+_GRANT = [*GRANTS.c, HOLDS_AROUND.label("holds_around")]
 
 
 def visible(query: Any, table: Table, caller: Caller) -> Any:
@@ -200,8 +215,10 @@ def _in_state(status: GrantStatus, now: int) -> Any:
     if status == "ended":
         by_clock = (GRANTS.c.status == "active") & (GRANTS.c.ends_ms <= now)
         return (GRANTS.c.status == "ended") | by_clock
-    if status == "active":
-        return (GRANTS.c.status == "active") & (GRANTS.c.ends_ms > now)
+    if status in ("active", "suspended"):
+        stands = (GRANTS.c.status == "active") & (GRANTS.c.ends_ms > now)
+        held = GRANTS.c.holds + HOLDS_AROUND
+        return stands & (held > 0 if status == "suspended" else held == 0)
     return GRANTS.c.status == status
 
 

@@ -2,10 +2,10 @@
 
 from typing import Any, ClassVar
 
-from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy import BigInteger, Column, ForeignKeyConstraint, Index, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from exchange.columns import big, json_document
+from exchange.columns import big, count, json_document
 
 # Indexes of a party begin with the party. Begun with the log they would hold every column of the
 # primary key, and PostgreSQL, before its first statistics, walks them to check foreign keys.
@@ -134,6 +134,47 @@ class GrantRow(SQLModel, table=True):
     starts_ms: int = Field(sa_column=big())
     ends_ms: int = Field(sa_column=big())
     event_id: str
+    holds: int = Field(default=0, sa_column=count())  # open ones on itself: any suspends
+    rev: int
+
+
+class HoldRow(SQLModel, table=True):
+    """A suspension: of what, by whom, why, and who lifted it. Texts open their leaves' commitments.
+
+    How many are open on a row stands in that row's `holds`, changed in the same write.
+    """
+
+    __tablename__: ClassVar[str] = "holds"
+    __table_args__ = (
+        Index("ix_holds_target", "target_id", "log_id", "id"),
+        Index("ix_holds_consumer", "consumer_id", "log_id", "id"),
+        Index("ix_holds_provider", "provider_id", "log_id", "id"),
+    )
+    log_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    target_kind: str
+    target_id: str
+    consumer_id: str | None = Field(default=None, foreign_key="organisations.id")
+    provider_id: str | None = Field(default=None, foreign_key="organisations.id")
+    placed_by: str
+    by_org: str | None = None  # None: a rule
+    by_client: str | None = None
+    by_member: str | None = None
+    reason: str
+    text: str
+    salt: str
+    decision_id: str | None = None  # what the rule saw and said
+    placed_ms: int = Field(sa_column=big())
+    event_id: str
+    lifted_ms: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    lifted_by: str | None = None
+    lifted_by_org: str | None = None
+    lifted_by_client: str | None = None
+    lifted_by_member: str | None = None
+    lift_text: str | None = None
+    lift_salt: str | None = None
+    lift_decision_id: str | None = None
+    lift_event_id: str | None = None
     rev: int
 
 

@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from exchange.catalog.form import FieldKind, FormField
 from exchange.catalog.index import FACETS
-from exchange.catalog.model import LISTS, Kind, Offering, Terms, Version
+from exchange.catalog.model import LISTS, Kind, Offering, Standing, Terms, Version
 from exchange.clock import rfc3339
 from exchange.http import ONE_LINE, SOME_LINES, Body, Caller
 from exchange.participants.model import Evidence
@@ -165,7 +165,7 @@ class OfferingOut(Body):
     id: str
     provider_id: str
     version: int
-    status: Literal["draft", "published", "withdrawn"]
+    status: Standing
     kind: Kind
     title_en: str
     title_zh: str
@@ -272,7 +272,7 @@ def offering_out(offering: Offering, caller: Caller) -> OfferingOut:
         id=offering.id,
         provider_id=offering.provider_id,
         version=offering.version,
-        status=offering.status,
+        status=offering.standing,
         source=source if sees_all(offering, caller) else None,
         audience=audience if sees_all(offering, caller) else None,
         terms_digest=offering.terms.terms_digest,

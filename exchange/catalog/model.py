@@ -12,6 +12,7 @@ from exchange.policy.model import OfferingTerms
 
 Kind = Literal["dataset", "compute", "technology"]
 OfferingStatus = Literal["draft", "published", "withdrawn"]
+Standing = Literal["draft", "published", "suspended", "withdrawn"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +148,12 @@ class Offering:
     rev: int
     created_ms: int
     changed_ms: int
+    holds: int = 0  # open ones: any suspends
+
+    @property
+    def standing(self) -> Standing:
+        """What it counts as: a published offering is suspended while a hold is open."""
+        return "suspended" if self.holds and self.status == "published" else self.status
 
     def is_shown_to(self, org_id: str) -> bool:
         """Whether an organisation may know of it: its platform, or anybody if it is not private.
@@ -164,7 +171,7 @@ class Offering:
         return {
             "id": self.id,
             "version": max(self.version, 1),
-            "status": self.status,
+            "status": self.standing,
             "kind": terms.kind,
             "classification": terms.classification,
             "personal_information": terms.personal_information,
@@ -192,6 +199,12 @@ def publish(offering: Offering, objects: tuple[SourceObject, ...]) -> Offering:
     """Publish the terms and the data as they are now, as the next version."""
     if offering.status == "withdrawn":
         raise Conflict("offering_withdrawn", "A withdrawn offering is not published again.")
+    if offering.holds:
+        raise Conflict(
+            "offering_suspended",
+            "Nothing new is published while a hold is open on the offering.",
+            hint="GET /v1/holds?target=OFFERING says who placed it and why; it may be withdrawn.",
+        )
     return replace(offering, status="published", version=offering.version + 1, objects=objects)
 
 

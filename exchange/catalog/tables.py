@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from sqlalchemy import ForeignKeyConstraint
 from sqlmodel import Field, SQLModel
 
-from exchange.columns import big, json_document
+from exchange.columns import big, count, json_document
 
 
 class OfferingRow(SQLModel, table=True):
@@ -18,6 +18,7 @@ class OfferingRow(SQLModel, table=True):
     status: str = Field(index=True)
     terms: dict[str, Any] = Field(sa_column=json_document())
     objects: list[dict[str, Any]] = Field(sa_column=json_document())
+    holds: int = Field(default=0, sa_column=count())  # open ones: any suspends
     rev: int
     created_ms: int = Field(sa_column=big())
     changed_ms: int = Field(sa_column=big())

@@ -9,6 +9,7 @@ from exchange import __version__
 from exchange.cli import (
     access,
     audit,
+    holds,
     log,
     members,
     offerings,
@@ -24,7 +25,7 @@ from exchange.cli import (
 ORDER = [
     *("run", "demo", "serve", "init"),
     *("profile", "whoami", "org", "client", "member"),
-    *("offering", "request", "grant"),
+    *("offering", "request", "grant", "hold"),
     *("log", "webhook", "audit", "verify"),
 ]
 
@@ -81,6 +82,7 @@ for verb in (previews.schema, previews.sample, previews.dcat):
     offerings.app.command(verb.__name__)(verb)
 app.add_typer(offerings.app, name="offering", rich_help_panel="Share")
 access.add_to(app)
+app.add_typer(holds.app, name="hold", rich_help_panel="Share")
 app.add_typer(log.app, name="log", rich_help_panel="Audit")
 app.add_typer(webhooks.app, name="webhook", rich_help_panel="Audit")
 app.add_typer(audit.app, name="audit", rich_help_panel="Audit")

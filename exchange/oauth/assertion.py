@@ -87,8 +87,6 @@ def verify_assertion(
         raise NotAuthenticated("The assertion is not signed with a registered key of this client.")
     if party.client.status != "active":
         raise NotAuthenticated("This client is disabled.")
-    if party.organisation.status != "active":
-        raise NotAuthenticated("The client's organisation is suspended.")
     if party.member is not None and party.member.status != "active":
         raise NotAuthenticated("The person whose client this is was removed.")
     return VerifiedAssertion(party, once)

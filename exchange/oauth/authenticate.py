@@ -6,7 +6,7 @@ from exchange.clock import now_ms
 from exchange.errors import Unauthenticated
 from exchange.formats.tokens import KeySet, TokenRefused, verify_api_token
 from exchange.http import Caller
-from exchange.participants.model import Client, Member, scopes_of
+from exchange.participants.model import Client, Member, scopes_left, scopes_of
 from exchange.participants.store import Participants
 from exchange.settings import Settings
 
@@ -47,14 +47,15 @@ class Authenticator:
         if client is None or client.org_id != known.org_id or client.status != "active":
             raise Unauthenticated("client_disabled", "The token's client is disabled.")
         organisation = await self._participants.organisations.get(client.org_id)
-        if organisation is None or organisation.status != "active":
-            raise Unauthenticated("organisation_suspended", "The organisation is suspended.")
+        if organisation is None:
+            raise Unauthenticated("client_disabled", "The token's organisation is gone.")
         member = await self._member(client)
         member_roles = member.roles if member is not None else None
-        scopes = known.scopes & scopes_of(organisation.roles, member_roles)
-        sight: frozenset[str] | None = (
-            frozenset() if organisation.roles.isdisjoint(READ_ALL) else None
-        )
+        allowed = scopes_of(organisation.roles, member_roles)
+        scopes = known.scopes & scopes_left(allowed, organisation.status)
+        is_suspended = organisation.status == "suspended"
+        sees_all = not (organisation.roles.isdisjoint(READ_ALL) or is_suspended)
+        sight: frozenset[str] | None = None if sees_all else frozenset()
         return Caller(
             client.id,
             organisation.id,
@@ -65,6 +66,7 @@ class Authenticator:
             sight,
             member.rev if member is not None else None,
             member_roles or frozenset(),
+            is_suspended=is_suspended,
         )
 
     async def _member(self, client: Client) -> Member | None:

@@ -5,21 +5,25 @@ import re
 from exchange.formats.tokens import GRANT_SCOPE
 from exchange.ids import is_id
 from exchange.oauth.model import ApiScopes, OneGrant, Refused
-from exchange.participants.model import scopes_of
+from exchange.participants.model import Status, scopes_left, scopes_of
 
 MAX_LENGTH = 1000
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
 
 
 def parse_scope(
-    scope: str | None, roles: frozenset[str], member_roles: frozenset[str] | None = None
+    scope: str | None,
+    roles: frozenset[str],
+    member_roles: frozenset[str] | None = None,
+    status: Status = "active",
 ) -> ApiScopes | OneGrant:
     """Return what is asked for; without a scope, all that the roles allow.
 
-    Those are the organisation's and, where the client is a person's, the person's there.
+    Those are the organisation's and, where the client is a person's, the person's there. While the
+    organisation is suspended little is left of it, and no grant: no data is delivered to it.
     Raises Refused (invalid_scope) for a scope that the roles do not allow, never less in silence.
     """
-    allowed = scopes_of(roles, member_roles)
+    allowed = scopes_left(scopes_of(roles, member_roles), status)
     if scope is None:
         asked = allowed
     elif len(scope) > MAX_LENGTH or not _SCOPE.fullmatch(scope):
@@ -30,10 +34,13 @@ def parse_scope(
         grant_id = next(iter(asked)).removeprefix(GRANT_SCOPE)
         if len(asked) > 1 or not is_id(grant_id, "grt"):
             raise Refused("invalid_scope", "A grant token is for one grant: scope=grant:GRANT_ID.")
+        if status == "suspended":
+            raise Refused("invalid_client", "The client's organisation is suspended.")
         if member_roles is not None and "requests" not in allowed:
             raise Refused("invalid_scope", "Data is delivered to developers of the organisation.")
         return OneGrant(grant_id)
     if not asked or not asked <= allowed:
         names = ", ".join(sorted(allowed)) or "none"
-        raise Refused("invalid_scope", f"The scopes that your roles allow are: {names}.")
+        whose = "that your roles allow" if status == "active" else "left while suspended"
+        raise Refused("invalid_scope", f"The scopes {whose} are: {names}.")
     return ApiScopes(asked)

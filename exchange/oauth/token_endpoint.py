@@ -98,7 +98,8 @@ class TokenEndpoint:
     async def _terms(
         self, scope: str | None, party: Party, now: int
     ) -> tuple[Terms, Mapping[RowKey, int]]:
-        asked = parse_scope(scope, party.organisation.roles, party.member_roles)
+        who = party.organisation
+        asked = parse_scope(scope, who.roles, party.member_roles, who.status)
         if isinstance(asked, ApiScopes):
             return api_terms(asked, self._settings), {}
         try:

@@ -38,6 +38,8 @@ MEMBER_SCOPES: Mapping[str, frozenset[str]] = MappingProxyType(
 )
 # What only people do: "approved by two people" must not mean two programs of one of them.
 PEOPLE_ONLY = frozenset({"approvals", "members"})
+# What is left of that while the organisation is suspended: to read what concerns it, and to appeal.
+SUSPENDED_SCOPES = frozenset({"participants", "grants"})
 
 
 def scopes_of(roles: frozenset[str], member_roles: frozenset[str] | None = None) -> frozenset[str]:
@@ -53,6 +55,11 @@ def scopes_of(roles: frozenset[str], member_roles: frozenset[str] | None = None)
 
 def _union(table: Mapping[str, frozenset[str]], roles: frozenset[str]) -> frozenset[str]:
     return frozenset().union(*(table[role] for role in roles if role in table))
+
+
+def scopes_left(scopes: frozenset[str], status: Status) -> frozenset[str]:
+    """Return what of its scopes an organisation of this status has."""
+    return scopes & SUSPENDED_SCOPES if status == "suspended" else scopes
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +83,7 @@ class Organisation:
     attributes: Mapping[str, Attribute]
     rev: int
     created_ms: int
+    holds: int = 0  # open ones: any suspends
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,8 @@ class Participants:
 def _organisation(row: Row[tuple[object, ...]]) -> Organisation:
     values = row._asdict()
     values["roles"] = frozenset(values["roles"])
+    if values["holds"]:
+        values["status"] = "suspended"
     values["attributes"] = {n: Attribute(**a) for n, a in values["attributes"].items()}
     return Organisation(**values)
 

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from sqlalchemy import JSON, Column
 from sqlmodel import Field, SQLModel
 
-from exchange.columns import big, json_document
+from exchange.columns import big, count, json_document
 
 
 class OrganisationRow(SQLModel, table=True):
@@ -18,6 +18,7 @@ class OrganisationRow(SQLModel, table=True):
     roles: list[str] = Field(sa_column=json_document())
     status: str
     attributes: dict[str, Any] = Field(sa_column=json_document())
+    holds: int = Field(default=0, sa_column=count())  # open ones: any suspends
     rev: int
     created_ms: int = Field(sa_column=big())
 

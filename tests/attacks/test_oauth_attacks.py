@@ -226,14 +226,29 @@ async def test_a_client_that_does_not_exist_is_not_told_apart_from_a_wrong_signa
     assert unknown == wrong
 
 
-async def test_disabled_client_and_suspended_organisation(world):
+async def test_disabled_client(world):
     jwks = public_jwks(world.client_key)
     disabled = await world.add_client(world.org_id, jwks, status="disabled")
-    suspended = await world.add_client(
-        await world.add_organisation("sme", status="suspended"), jwks
-    )
-    for client in (disabled, suspended):
-        refused(await world.post(world.assertion(iss=client, sub=client)))
+    refused(await world.post(world.assertion(iss=disabled, sub=disabled)))
+
+
+async def test_suspended_organisation_gets_no_more_than_reading_and_appealing(world):
+    """No scope beyond, no grant, and the assertion is spent by the try."""
+    jwks = public_jwks(world.client_key)
+    org = await world.add_organisation("sme", status="suspended")
+    client = await world.add_client(org, jwks)
+
+    async def ask(made=None, **more):
+        return await world.post(made or world.assertion(iss=client, sub=client), **more)
+
+    assert (await ask()).json()["scope"] == "grants participants"
+    assert (await ask(scope="grants")).json()["scope"] == "grants"
+    for scope in ("requests", "catalog", "grants requests"):
+        refused(await ask(scope=scope), "invalid_scope")
+    made = world.assertion(iss=client, sub=client)
+    refused(await ask(made, scope="grant:grt_ab12_" + "0" * 26))
+    assert world.asked == []
+    assert "used before" in refused(await ask(made))
 
 
 async def test_rsa_key_too_small(world):

@@ -29,6 +29,7 @@ LOG_TABLES = {
     "access_requests",
     "decisions",
     "grants",
+    "holds",
     "sessions",
     "uses",
     "use_ends",

@@ -97,6 +97,7 @@ def known(world: World, label: str) -> dict[str, list[str]]:
         "offering_id": offerings,
         "request_id": [world.waiting["id"], world.answer["id"], world.denied["id"]],
         "grant_id": [spare] if label.endswith(("revoke", "renew")) else [world.grant_id],
+        "hold_id": [world.hold],
         "event_id": [world.answer["event_id"], world.denied["event_id"]],
         "webhook_id": [world.spare_webhook if label.startswith("DELETE") else world.webhook],
         "level": ["0"],
@@ -125,6 +126,7 @@ def good_body(world: World, label: str) -> dict[str, Any]:
         "POST /v1/grants/{grant_id}/renew": {"days": 5},
         "POST /v1/policy/explain": asked,
         "POST /v1/access-requests/{request_id}/ask": {"text": "Why?"},
+        "POST /v1/holds": {"target": world.spare_answer["grant"]["id"], "reason": "other"},
     }.get(label, {})
 
 

@@ -1,4 +1,4 @@
-"""What a revocation, a disabled client and changed terms do, seen from outside."""
+"""What a revocation, a hold, a disabled client and changed terms do, seen from outside."""
 
 import time
 
@@ -40,9 +40,23 @@ def large(platform):
     return publish(platform, source=source)
 
 
-@pytest.mark.parametrize("how", ["grant revoked", "client disabled"])
+def hold(by, target):
+    by.post("/v1/holds", {"target": target, "reason": "security_incident"})
+
+
+CUTS = {
+    "grant revoked": lambda p, o, s, g: p.post(f"/v1/grants/{g['id']}/revoke", {}),
+    "client disabled": lambda p, o, s, g: o.post(f"/v1/clients/{s.profile.client_id}/disable"),
+    "grant held": lambda p, o, s, g: hold(p, g["id"]),
+    "offering held": lambda p, o, s, g: hold(p, g["offering_id"]),
+    "consumer held": lambda p, o, s, g: hold(o, g["consumer_id"]),
+}
+
+
+@pytest.mark.parametrize("how", CUTS)
 def test_a_running_download_is_cut(server, large, platform, sme, how):
-    grant = ask(sme, large)["grant"]["id"]
+    given = ask(sme, large)["grant"]
+    grant = given["id"]
     headers = {"Authorization": f"Bearer {sme.token(f'grant:{grant}')}"}
     path = f"/gateway/grants/{grant}/files/large.bin"
     got, revoked = 0, 0.0
@@ -54,15 +68,14 @@ def test_a_running_download_is_cut(server, large, platform, sme, how):
         for piece in answer.iter_raw(64 * 1024):
             got += len(piece)
             if got > 4 * 1024 * 1024 and not revoked:
-                if how == "grant revoked":
-                    platform.post(f"/v1/grants/{grant}/revoke", {"reason": "other"})
-                else:
-                    operator(server.state).post(f"/v1/clients/{sme.profile.client_id}/disable")
+                CUTS[how](platform, operator(server.state), sme, given)
                 revoked = time.monotonic()
             if revoked:
                 time.sleep(0.02)  # a reader slower than the file is long
                 assert time.monotonic() < revoked + 10, "still delivered ten seconds later"
     assert 4 * 1024 * 1024 < got < SIZE
+    for each in operator(server.state).pages("/v1/holds", open=True):
+        operator(server.state).post(f"/v1/holds/{each['id']}/lift", {})
 
 
 def test_the_same_download_goes_through_while_the_grant_stands(large, sme):

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field, replace
 
 from exchange.access.act_on_request import act_on_request
 from exchange.access.approve_request import approve_request
+from exchange.access.lift_hold import lift_hold
 from exchange.access.model import Answer, Ask
+from exchange.access.place_hold import place_hold
 from exchange.access.renew_grant import renew_grant
 from exchange.access.request_access import request_access
 from exchange.access.revoke_grant import revoke_grant
@@ -176,11 +178,13 @@ class World:
             parts.ledger, parts.participants, self.operator, org_id, name, value, "verified"
         )
 
-    async def suspend(self, org_id: str) -> None:
-        """Not yet a verb: the row as it will be changed."""
-        held = await self.parts.participants.organisation(org_id)
-        update = Update(ORGANISATIONS, org_id, held.rev, {"status": "suspended"})
-        await self.parts.ledger.commit(Write(updates=[update]))
+    async def suspend(self, target_id: str, caller=None, reason="other", *, key=None, text=""):
+        """Place a hold, as operator unless another is named; what it is now."""
+        by = caller or self.operator
+        return (await place_hold(self.parts.desk, by, target_id, reason, text, key)).hold
+
+    async def lift(self, hold_id: str, caller=None, *, text=""):
+        return (await lift_hold(self.parts.desk, caller or self.operator, hold_id, text)).hold
 
     async def touch(self, table, row_id: str) -> None:
         """Raise a row's rev and change nothing else."""

@@ -98,6 +98,21 @@ def _renew(world: World, send: Send) -> httpx.Response:
     return send("sme", f"/v1/grants/{grant}/renew", json={"days": 60})
 
 
+def _hold(world: World, send: Send, *, then: str = "") -> httpx.Response:
+    """Place a hold of the platform's and lift it again, one of the two as asked for."""
+    target = {"target": world.spare_offering["id"], "reason": "under_investigation"}
+    if not then:
+        placed = send("platform", "/v1/holds", json=target)
+        if placed.is_success:
+            world.operator.post(f"/v1/holds/{placed.json()['id']}/lift", {})
+        return placed
+    hold = world.platform.post("/v1/holds", target)["id"]
+    try:
+        return send("platform", f"/v1/holds/{hold}{then}", json={"text": "settled"})
+    finally:
+        world.platform.post(f"/v1/holds/{hold}/lift", {})
+
+
 def org(session: Session) -> str:
     return session.profile.organisation_id
 
@@ -217,6 +232,10 @@ GOOD: dict[str, Good] = {
     "POST /v1/webhooks/{webhook_id}/resume": lambda w, send: send(
         "sme", f"/v1/webhooks/{w.webhook}/resume"
     ),
+    "POST /v1/holds": _hold,
+    "GET /v1/holds": lambda w, send: send("sme", f"/v1/holds?target={w.grant_id}&open=true"),
+    "GET /v1/holds/{hold_id}": lambda w, send: send("platform", f"/v1/holds/{w.hold}"),
+    "POST /v1/holds/{hold_id}/lift": lambda w, send: _hold(w, send, then="/lift"),
     "GET /log/checkpoint": lambda w, send: send("nobody", "/log/checkpoint"),
     "GET /log/key": lambda w, send: send("nobody", "/log/key"),
     "GET /log/tile/entries/{path}": lambda w, send: send("auditor", "/log/tile/entries/000.p/3"),

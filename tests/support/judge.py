@@ -146,8 +146,10 @@ def judge_rows(sql: Sql, log: Judged) -> None:
     }
     for decision_id, event_id, leaf_index, outcome, request_id, salt, document in decisions:
         kind = kinds[outcome]
-        if by_id[event_id][1]["type"] == "exchange.grant.renewed.v1" and outcome == "permit":
-            kind = "grant.renewed.v1"
+        met = by_id[event_id][1]["type"].removeprefix("exchange.")
+        of_a_rule = "hold.lifted.v1" if outcome == "permit" else "hold.placed.v1"
+        if met == of_a_rule or (met, outcome) == ("grant.renewed.v1", "permit"):
+            kind = met
         index, data = leaf(event_id, kind)
         assert (index, data["decision_id"]) == (leaf_index, decision_id)
         assert data["request_id"] == request_id
@@ -156,8 +158,10 @@ def judge_rows(sql: Sql, log: Judged) -> None:
             document, ensure_ascii=False, sort_keys=True, separators=(",", ":")
         ).encode()
         assert data["input_hash"] == sha256(bytes.fromhex(salt) + canonical).hexdigest()
-    decided = [*kinds.values(), "grant.renewed.v1"]
-    assert named("decision_id", *decided) == sorted(row[0] for row in decisions)
+    decided = named("decision_id", *kinds.values(), "grant.renewed.v1")
+    by_rules = [d["decision_id"] for kind in HOLD_KINDS for d in log.of(kind) if d["decision_id"]]
+    assert sorted([*decided, *by_rules]) == sorted(row[0] for row in decisions)
+    _judge_holds(sql, log, {row[0]: row[3] for row in decisions})
     _judge_requests(sql, log, {row[0]: (row[3], row[4]) for row in decisions})
 
     opened = sql("SELECT id, status FROM sessions")
@@ -186,6 +190,51 @@ def judge_rows(sql: Sql, log: Judged) -> None:
         assert named(member, *kinds_of) == sorted(ids)
     _judge_members(sql, log)
     assert max(Counter(named("client_id", "client.disabled.v1")).values(), default=1) == 1
+
+
+HOLD_KINDS = ("hold.placed.v1", "hold.lifted.v1")
+
+
+def _judge_holds(sql: Sql, log: Judged, outcomes: dict[str, str]) -> None:
+    """Each hold and each lifting has its leaf, in that order, and targets count their open ones."""
+    place = {event["id"]: index for index, event in enumerate(log.events)}
+    holds = sql(
+        "SELECT id, event_id, target_id, placed_by, reason, decision_id, lifted_ms, lift_event_id, "
+        "lifted_by, lift_decision_id FROM holds"
+    )
+    still_open: Counter[str] = Counter()
+    by_rules: Counter[str] = Counter()
+    for hold_id, event_id, target, placed_by, reason, decision, lifted, lift, by, why in holds:
+        event = log.events[place[event_id]]
+        assert (event["type"], event["subject"]) == ("exchange.hold.placed.v1", target)
+        data = event["data"]
+        assert (data["hold_id"], data["target_id"]) == (hold_id, target)
+        assert (data["placed_by"], data["reason"]) == (placed_by, reason)
+        assert data["decision_id"] == decision
+        assert (placed_by == "rule") == (decision is not None) == (reason == "policy_would_refuse")
+        assert decision is None or outcomes[decision] != "permit"
+        assert (lifted is None) == (lift is None)
+        if lift is None:
+            still_open[target] += 1
+            by_rules[target] += placed_by == "rule"
+            continue
+        lifting = log.events[place[lift]]
+        assert (lifting["type"], lifting["subject"]) == ("exchange.hold.lifted.v1", target)
+        assert lifting["data"]["hold_id"] == hold_id
+        assert (lifting["data"]["lifted_by"], lifting["data"]["decision_id"]) == (by, why)
+        assert (by == "rule") == (why is not None)
+        assert why is None or outcomes[why] == "permit"
+        assert place[lift] > place[event_id]
+    placed, lifted_ones = (sorted(d["hold_id"] for d in log.of(kind)) for kind in HOLD_KINDS)
+    assert placed == sorted(row[0] for row in holds)
+    assert lifted_ones == sorted(row[0] for row in holds if row[7] is not None)
+    assert max(by_rules.values(), default=0) <= 1, "a rule holds a grant once at most"
+    counted = {
+        row_id: count
+        for table in ("grants", "offerings", "organisations")
+        for row_id, count in sql(f"SELECT id, holds FROM {table}")
+    }
+    assert {row_id: n for row_id, n in counted.items() if n} == dict(still_open)
 
 
 def _judge_requests(sql: Sql, log: Judged, decisions: dict[str, tuple[str, str]]) -> None:

@@ -60,6 +60,7 @@ class World:
     webhook: str
     spare_webhook: str
     waiting: dict
+    hold: str
 
     @property
     def grant_id(self) -> str:
@@ -98,6 +99,8 @@ def make_world(server: ExchangeServer) -> World:
     )
     hook, spare_hook = (sme.post("/v1/webhooks", WEBHOOK)["id"] for _ in range(2))
     waiting = ask(sme, publish(platform, b"asked for", file_name="asked.bin", approval="provider"))
+    hold = platform.post("/v1/holds", {"target": answer["grant"]["id"], "reason": "unpaid"})["id"]
+    platform.post(f"/v1/holds/{hold}/lift", {"text": "paid"})
     return World(
         server=server,
         operator=by,
@@ -117,6 +120,7 @@ def make_world(server: ExchangeServer) -> World:
         webhook=hook,
         spare_webhook=spare_hook,
         waiting=waiting,
+        hold=hold,
     )
 
 

@@ -7,6 +7,7 @@ from fastapi import Header, Path
 from pydantic import Field, StringConstraints
 
 from exchange.access.acts import PENDING
+from exchange.access.holds import Hold, HoldReason, PlacedBy, TargetKind
 from exchange.access.model import Answer, Grant, GrantStatus, RequestStatus, Said, Side
 from exchange.clock import now_ms, rfc3339
 from exchange.formats.receipt import Receipt
@@ -90,6 +91,18 @@ class SaidOut(Body):
     text: str
 
 
+class SuspensionOut(Body):
+    """What suspends a grant: a hold on it, on its offering, or on one of its two parties."""
+
+    hold_id: str
+    target_kind: TargetKind
+    target_id: str
+    placed_by: PlacedBy
+    by_organisation_id: str | None = Field(description="None: a rule")
+    reason: HoldReason | None = Field(description="Not told of a hold on the other party")
+    since: str
+
+
 class GrantOut(Body):
     """A grant: a right to one version of one offering until it ends."""
 
@@ -106,6 +119,7 @@ class GrantOut(Body):
     terms_digest: str | None
     renewals: int
     status: GrantStatus
+    holds: list[SuspensionOut] = Field(description="Open ones: while there are any, no delivery")
     status_index: int
     starts_at: str
     ends_at: str
@@ -176,8 +190,8 @@ def worded(said: Sequence[Said], lang: str) -> list[SaidOut]:
     ]
 
 
-def grant_out(grant: Grant) -> GrantOut:
-    """Write a grant."""
+def grant_out(grant: Grant, caller: Caller, holds: Sequence[Hold] = ()) -> GrantOut:
+    """Write a grant, with the open holds that suspend it."""
     return GrantOut(
         id=grant.id,
         request_id=grant.request_id,
@@ -192,10 +206,24 @@ def grant_out(grant: Grant) -> GrantOut:
         terms_digest=grant.terms_digest,
         renewals=grant.renewals,
         status=grant.state(now_ms()),
+        holds=[_suspension_out(hold, caller) for hold in holds],
         status_index=grant.status_index,
         starts_at=rfc3339(grant.starts_ms),
         ends_at=rfc3339(grant.ends_ms),
         event_id=grant.event_id,
+    )
+
+
+def _suspension_out(hold: Hold, caller: Caller) -> SuspensionOut:
+    is_told = hold.target_kind != "organisation" or caller.reads(hold.target_id)
+    return SuspensionOut(
+        hold_id=hold.id,
+        target_kind=hold.target_kind,
+        target_id=hold.target_id,
+        placed_by=hold.placed_by,
+        by_organisation_id=hold.by_org,
+        reason=hold.reason if is_told else None,
+        since=rfc3339(hold.placed_ms),
     )
 
 
@@ -205,10 +233,12 @@ def request_out(
     lang: str,
     approvers: int = 1,
     receipt: Receipt | None = None,
+    holds: Sequence[Hold] = (),
 ) -> AccessRequestOut:
     """Write an answer; a platform learns the codes, not what they say of the other party.
 
-    `approvers` is how many the offering's version asks for; `receipt` stands in for the answer's.
+    `approvers` is how many the offering's version asks for; `receipt` stands in for the answer's;
+    `holds` are those that suspend its grant.
     """
     is_told = caller.reads(answer.consumer_id)
     receipt = receipt or answer.receipt
@@ -231,7 +261,7 @@ def request_out(
         policy_digest=answer.policy_digest,
         reasons=worded(answer.reasons, lang) if is_told else codes(answer.reasons),
         remedies=worded(answer.remedies, lang) if is_told else [],
-        grant=grant_out(answer.grant) if answer.grant is not None else None,
+        grant=grant_out(answer.grant, caller, holds) if answer.grant is not None else None,
         event_id=answer.event_id,
         receipt=receipt.encode() if receipt is not None else None,
         created_at=rfc3339(answer.created_ms),

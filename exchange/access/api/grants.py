@@ -16,7 +16,8 @@ from exchange.access.api.documents import (
     request_out,
 )
 from exchange.access.api.requests import answered
-from exchange.access.model import GrantStatus, RevocationReason
+from exchange.access.holds_store import HoldsStore
+from exchange.access.model import Grant, GrantStatus, RevocationReason
 from exchange.access.renew_grant import renew_grant
 from exchange.access.request_access import Desk
 from exchange.access.revoke_grant import revoke_grant
@@ -53,6 +54,11 @@ def router(desk: Desk, page_items: int) -> APIRouter:
     routes = APIRouter(prefix="/v1", tags=["access"], route_class=JSONRoute)
     asker = caller_with("requests", "sme")
     party = caller_with("grants")
+    suspended = HoldsStore(desk.ledger)
+
+    async def shown(grant: Grant, caller: Caller) -> GrantOut:
+        holds = await suspended.suspending([grant])
+        return grant_out(grant, caller, holds.get(grant.id, ()))
 
     @routes.get("/grants", responses=problems(400, 401, 403, 422, 503))
     async def get_grants(
@@ -67,12 +73,14 @@ def router(desk: Desk, page_items: int) -> APIRouter:
             caller, decode_cursor(cursor), limit + 1, offering_id=offering_id, status=status
         )
         more = encode_cursor(found[limit - 1].id) if len(found) > limit else None
-        return Page(items=[grant_out(grant) for grant in found[:limit]], next=more)
+        held = await suspended.suspending(found)
+        items = [grant_out(each, caller, held.get(each.id, ())) for each in found[:limit]]
+        return Page(items=items, next=more)
 
     @routes.get("/grants/{grant_id}", responses=problems(401, 403, 404, 422, 503))
     async def get_grant(grant_id: GrantId, caller: Annotated[Caller, party]) -> GrantOut:
         """Show a grant."""
-        return grant_out(await desk.store.grant_for(grant_id, caller))
+        return await shown(await desk.store.grant_for(grant_id, caller), caller)
 
     @routes.post(
         "/grants/{grant_id}/renew",
@@ -113,7 +121,8 @@ def router(desk: Desk, page_items: int) -> APIRouter:
         """Revoke a grant for good (its platform, or the operator)."""
         grant, receipt = await revoke_grant(desk.ledger, desk.store, caller, grant_id, body.reason)
         return RevocationOut(
-            grant=grant_out(grant), receipt=receipt.encode() if receipt is not None else None
+            grant=await shown(grant, caller),
+            receipt=receipt.encode() if receipt is not None else None,
         )
 
     return routes

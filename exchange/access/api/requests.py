@@ -1,6 +1,6 @@
 """Routes of asking: explain, request, list, show, and each step of a request's life."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
@@ -28,6 +28,8 @@ from exchange.access.api.documents import (
 )
 from exchange.access.approve_request import Done, approve_request
 from exchange.access.explain_access import Supposed, explain_access
+from exchange.access.holds import Hold
+from exchange.access.holds_store import HoldsStore
 from exchange.access.model import Answer, Ask, RequestStatus, Said, Side
 from exchange.access.request_access import Desk, request_access
 from exchange.catalog.form import Value
@@ -91,6 +93,7 @@ def router(desk: Desk, page_items: int) -> APIRouter:
     routes = APIRouter(prefix="/v1", tags=["access"], route_class=JSONRoute)
     asker = caller_with("requests", "sme")
     party = caller_with("grants")
+    suspended = HoldsStore(desk.ledger)
 
     async def shown(
         answer: Answer, caller: Caller, lang: str | None, done: Done | None = None
@@ -100,7 +103,10 @@ def router(desk: Desk, page_items: int) -> APIRouter:
             terms, _ = await desk.catalog.version(answer.ask.offering_id, answer.offering_version)
             approvers = terms.approvers
         receipt = done.receipt if done is not None else None
-        return request_out(answer, caller, language(lang), approvers, receipt)
+        holds: Sequence[Hold] = ()
+        if answer.grant is not None:
+            holds = (await suspended.suspending([answer.grant])).get(answer.grant.id, ())
+        return request_out(answer, caller, language(lang), approvers, receipt, holds)
 
     @routes.post(
         "/access-requests",
@@ -276,7 +282,7 @@ def router(desk: Desk, page_items: int) -> APIRouter:
     async def post_appeal(
         request_id: RequestId,
         body: StepIn,
-        caller: Annotated[Caller, party],
+        caller: Annotated[Caller, caller_with("grants", while_suspended=True)],
         accept_language: AcceptLanguage = None,
         idempotency_key: IdempotencyKey = None,
     ) -> AccessRequestOut:

@@ -51,12 +51,12 @@ async def tell(sqlite, parts):
     first = (await world.ask()).grant
     await world.ask(purpose="credit_scoring")
     client = await parts.participants.client(world.sme.client_id)
-    use = await record_use(
-        parts.ledger, parts.store, first, client, UseOf("data.bin", "ab" * 32, "GET", 0, 9), 15
-    )
+    what = UseOf("data.bin", "ab" * 32, "GET", 0, 9)
+    use = await record_use(parts.desk, first, client, what, 15)
     await end_use(parts.ledger, use, 10, complete=True)
     await world.revoke(first.id)
     await world.ask()
+    await hold(world)
     past = "UPDATE {} SET {} = 1"
     sqlite.sql(past.format("sessions", "expires_ms"))
     assert await close_sessions(parts.ledger) == 1
@@ -78,6 +78,15 @@ async def tell(sqlite, parts):
     assert len(grants) == 1
     sqlite.sql(past.format("grants", "ends_ms"))
     assert await end_grants(parts.ledger, parts.store) == 1
+
+
+async def hold(world):
+    """A hold on each kind of thing, with words, and its lifting."""
+    grant = (await world.ask(purpose="scientific_research")).grant
+    for target in (grant.id, world.offering.id, world.sme.org_id):
+        held = await world.suspend(target, text="航班 of data.bin")
+        await world.lift(held.id, text="Flights again.")
+    await world.revoke(grant.id)
 
 
 async def live(sqlite, world):
