@@ -46,7 +46,7 @@ class Bench:
         token, until = "", 0.0
         for purpose, offering in product(PURPOSES, self.offerings):
             if time.monotonic() > until:
-                sme._tokens.clear()
+                sme.core._tokens.clear()
                 token, until = sme.token(), time.monotonic() + 200
             body = {"offering_id": offering, "purpose": purpose, "actions": ["read"], "days": 30}
             yield http_request(

@@ -68,7 +68,7 @@ def test_whoever_holds_the_grant_sees_who_suspended_it_since_when_and_why(
     assert zh["reason_text"] == "违反了条款。"
     assert sme.get("/v1/grants", status="suspended")["items"][0]["id"] == grant["id"]
     with pytest.raises(Refusal) as refused:
-        sme._tokens.clear()
+        sme.core._tokens.clear()
         fetch(server, sme, grant)
     assert refused.value.document["error"] == "access_denied"
     lifted = platform.post(f"/v1/holds/{hold['id']}/lift", {"text": "Settled."})
@@ -102,7 +102,7 @@ def test_a_suspended_sme_reads_and_appeals_and_does_nothing_else(server, by, pla
     hold = by.post("/v1/holds", {"target": me, "reason": "under_investigation"})
     for token in (old_token, None):  # one from before, and one of now
         if token is None:
-            sme._tokens.clear()
+            sme.core._tokens.clear()
             token = sme.token()
         headers = {"Authorization": f"Bearer {token}"}
 
@@ -144,7 +144,7 @@ def test_a_suspended_sme_reads_and_appeals_and_does_nothing_else(server, by, pla
         sme.token(f"grant:{grant['id']}")
     assert refused.value.document["error"] == "invalid_client"
     by.post(f"/v1/holds/{hold['id']}/lift", {})
-    sme._tokens.clear()
+    sme.core._tokens.clear()
     assert fetch(server, sme, grant).is_success
 
 
