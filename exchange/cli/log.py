@@ -27,13 +27,34 @@ app = typer.Typer(help="The audit log.", no_args_is_help=True)
 @app.command("list")
 def log_list(
     start: Annotated[int, typer.Option(min=0, help="From this index on")] = 0,
+    organisation: Annotated[str | None, typer.Option(help="Naming this one (org_…)")] = None,
+    offering: Annotated[str | None, typer.Option(help="Naming this one (off_…)")] = None,
+    grant: Annotated[str | None, typer.Option(help="Naming this one (grt_…)")] = None,
+    request: Annotated[str | None, typer.Option(help="Naming this one (req_…)")] = None,
+    kind: Annotated[str | None, typer.Option(help="Of this kind (grant.activated.v1)")] = None,
+    reason: Annotated[str | None, typer.Option(help="With this reason's code")] = None,
+    since: Annotated[str | None, typer.Option(help="From then on (RFC 3339)")] = None,
+    until: Annotated[str | None, typer.Option(help="Before then (RFC 3339)")] = None,
+    newest: Annotated[bool, typer.Option("--newest", help="The newest first")] = False,
     profile: ProfilePath = DEFAULT_PROFILE,
     as_json: AsJson = False,
 ) -> None:
-    """List the log's entries (auditor, operator)."""
+    """List and search the log's entries (auditor, operator)."""
+    filters = {
+        "organisation": organisation,
+        "offering": offering,
+        "grant": grant,
+        "request": request,
+        "kind": kind,
+        "reason": reason,
+        "since": since,
+        "until": until,
+        "order": "newest" if newest else None,
+    }
+    wanted = {name: value for name, value in filters.items() if value is not None}
     with session(profile, as_json=as_json) as me:
         print_list(
-            me.pages("/v1/log/entries", start=start),
+            me.pages("/v1/log/entries", start=start, **wanted),
             ("index", "time", "type", "subject"),
             lambda leaf: (
                 *(leaf["index"], leaf["time"]),

@@ -63,6 +63,19 @@ def test_only_who_may_read_all_entries_can_verify(place):
     assert "--log-key" in unknown.stderr
 
 
+def test_the_log_is_searched_by_the_command(place):
+    world, folder, _ = place
+    sme = world.sme.profile.organisation_id
+    verb = ("log", "list", "--organisation", sme, "--kind", "decision.denied.v1", "--newest")
+    found = exchange(*verb, "--json", cwd=folder)
+    assert found.returncode == 0, found.stderr
+    events = [leaf["event"]["data"] for leaf in json.loads(found.stdout)]
+    assert [data["request_id"] for data in events] == [world.denied["id"]]
+    wrong = exchange("log", "list", "--since", "yesterday", cwd=folder)
+    assert wrong.returncode == 1
+    assert "422" in wrong.stderr
+
+
 @pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
 def test_an_export_is_checked_and_a_changed_one_refused(place, form):
     world, folder, key = place
