@@ -38,10 +38,11 @@ infra: ## bring OPA, PostgreSQL and fsck into .tools (needs Go)
 	@python3 infra/setup.py
 
 .PHONY: bench
-bench: .venv/dev.done ## requests, grants and decisions a second, on SQLite and PostgreSQL
+bench: .venv/dev.done ## requests, grants, decisions a second, and searches, on SQLite and PostgreSQL
 	$(BIN)/python -m tests.benchmarks.bench_ledger
 	$(BIN)/python -m tests.benchmarks.bench_requests
 	$(BIN)/python -m tests.benchmarks.bench_policy
+	$(BIN)/python -m tests.benchmarks.bench_search
 
 .PHONY: campaign
 campaign: .venv/dev.done ## long fault, fuzz and memory runs (an hour or more)
