@@ -62,7 +62,7 @@ WHO_MAY = {
     "POST /v1/grants/{grant_id}/renew": {"sme"},
     "GET /v1/grants": MEMBERS,
     "GET /v1/grants/{grant_id}": MEMBERS - {"rival"},
-    "POST /v1/webhooks": MEMBERS,
+    "POST /v1/webhooks": MEMBERS - {"approver"},
     "GET /v1/webhooks": MEMBERS,
     "GET /v1/webhooks/{webhook_id}": {"sme"},
     "DELETE /v1/webhooks/{webhook_id}": {"sme"},
