@@ -2,8 +2,9 @@
 
 `EXCHANGE_WEBHOOK_ALLOW` lists, with commas between: a host (`hooks.example.com`), all below one
 (`*.example.com`), either with a port (`hooks.example.com:8443`), an IP address (`[::1]:9000` with a
-port) or a network (`10.1.0.0/16`). A URL must name one of them. Whatever a name then resolves to
-must be a global address, unless an address or network of the list holds it.
+port) or a network (`10.1.0.0/16`). A URL must name one of them; a host without a port means 443.
+Whatever a name then resolves to must be a global address, unless an address or network of the list
+holds it.
 """
 
 import ipaddress
@@ -17,6 +18,8 @@ from exchange.errors import BadInput, StartUpError
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _NAME = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_][a-z0-9_-]{0,62})*")
+# What may stand in a URL: RFC 1123's labels of at most 63 characters, 253 in all.
+_HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_][a-z0-9_-]{0,62})*")
 _WITH_PORT = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]/]+):([0-9]{1,5})")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _LONGEST = 2000
@@ -30,6 +33,8 @@ class _Rule:
 
     def names(self, host: str, port: int) -> bool:
         if self.port not in (None, port):
+            return False
+        if self.network is None and self.port is None and port != 443:
             return False
         if self.network is not None:
             address = _address(host)
@@ -55,6 +60,8 @@ class AllowList:
                 raise httpx.InvalidURL("not a URL")
             read = httpx.URL(url)
             host, port = read.host.lower(), read.port
+            if _address(host) is None and not _HOST.fullmatch(host):
+                raise httpx.InvalidURL("no name that could be resolved")
             if port is None:
                 port = 443 if read.scheme == "https" else 80
             if not 0 < port < 65536:

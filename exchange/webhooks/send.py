@@ -99,7 +99,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         try:
             async with asyncio.timeout(timeout):
                 found = await self._resolve(host, port)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # the latter for what no name can be
             raise httpcore.ConnectError(f"{host} cannot be resolved") from error
         allowed = [each for each in found if self._allow.permits(host, port, each)]
         if not allowed:

@@ -15,7 +15,7 @@ LIST = "hooks.example.com, *.partner.example, port.example:8443, 10.1.0.0/16, 12
     "url",
     [
         "https://hooks.example.com/a?b=c",
-        "https://HOOKS.example.com:444/",
+        "https://HOOKS.example.com:443/",
         "https://a.partner.example/",
         "https://a.b.partner.example/",
         "http://port.example:8443/x",
@@ -55,6 +55,11 @@ def test_what_the_list_names_may_be_registered(url):
         "https://hooks.example.com:99999/",
         "https://hooks.example.com/" + "a" * 2000,
         "https://höoks.example.com/",
+        "https://hooks.example.com:444/",  # no port that was named
+        "https://" + "a" * 64 + ".partner.example/",  # no name that could be resolved
+        "https://a..partner.example/",
+        "https://*.partner.example/",
+        "https://a%2e.partner.example/",
     ],
 )
 def test_anything_else_may_not(url):
@@ -122,6 +127,18 @@ async def test_a_name_that_changes_its_mind_is_checked_at_each_connection():
     with pytest.raises(NotAllowed):
         await backend.connect_unix_socket("/run/x")
     assert connected == [("203.0.113.9", 443)]
+
+
+@pytest.mark.parametrize("fault", [OSError("no"), UnicodeError("label too long")])
+async def test_a_name_that_cannot_be_resolved_is_a_failure_like_others(fault):
+    """Whatever the resolver raises: what nobody counts would be tried for ever."""
+
+    async def resolve(host, port):
+        raise fault
+
+    backend = GuardedBackend(AllowList("*.example.com"), resolve)
+    with pytest.raises(httpcore.ConnectError):
+        await backend.connect_tcp("a.example.com", 443, 1.0)
 
 
 def test_waits_double_up_to_an_hour_and_differ():
