@@ -138,7 +138,7 @@ async def open_parts(settings: Settings) -> Parts:
         desk = Desk(ledger, participants, catalog, policy, store)
         token_keys, webhooks = load_token_keys(settings.keys_dir), WebhookStore(ledger)
         sender = Sender(MessageKey(*token_keys.signing), webhook_allow)
-        deliverer = Deliverer(webhooks, participants, sender)
+        deliverer = Deliverer(webhooks, participants, sender, issuer=settings.issuer_url)
         tasks = [
             asyncio.create_task(deliverer.run()),
             asyncio.create_task(_follow(ledger, await ledger.size(), caches)),

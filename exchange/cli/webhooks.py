@@ -24,11 +24,14 @@ WebhookId = Annotated[str, typer.Argument(metavar="WEBHOOK", help="whk_…")]
 @app.command("add")
 def add(
     url: Annotated[str, typer.Argument(metavar="URL", help="An address that the operator allows")],
+    kind: Annotated[
+        list[str] | None, typer.Option(help="Only types that begin so: grant.; again for more")
+    ] = None,
     profile: ProfilePath = DEFAULT_PROFILE,
 ) -> None:
     """Have what concerns your organisation posted to an address."""
     with session(profile) as me:
-        print_json(me.post("/v1/webhooks", {"url": url}))
+        print_json(me.post("/v1/webhooks", {"url": url, "kinds": kind or []}))
 
 
 @app.command("list")
@@ -37,8 +40,11 @@ def list_webhooks(profile: ProfilePath = DEFAULT_PROFILE, as_json: AsJson = Fals
     with session(profile, as_json=as_json) as me:
         print_list(
             me.pages("/v1/webhooks"),
-            ("id", "status", "next", "failures", "url"),
-            lambda w: (w["id"], w["status"], w["next_index"], w["failures"], w["url"]),
+            ("id", "status", "next", "behind", "error", "url"),
+            lambda w: (
+                *(w["id"], w["status"], w["next_index"], w["behind"]),
+                *(w["last_error"] or "", w["url"]),
+            ),
             as_json=as_json,
         )
 

@@ -11,7 +11,12 @@ from exchange.participants.store import acting
 from exchange.webhooks.model import Webhook
 from exchange.webhooks.store import WEBHOOKS, WebhookStore
 
-AFRESH: Mapping[str, Any] = {"failures": 0, "failing_since_ms": None, "next_try_ms": 0}
+AFRESH: Mapping[str, Any] = {
+    "failures": 0,
+    "last_error": None,
+    "failing_since_ms": None,
+    "next_try_ms": 0,
+}
 
 
 async def pause_webhook(store: WebhookStore, caller: Caller, webhook_id: str) -> Webhook:

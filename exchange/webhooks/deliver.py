@@ -36,10 +36,12 @@ class Deliverer:
         participants: Participants,
         sender: Sender,
         *,
+        issuer: str = "",
         lease_ms: int = LEASE_MS,
     ) -> None:
         self._store, self._participants, self._sender = store, participants, sender
         self._ledger, self._lease_ms = store.ledger, lease_ms
+        self._receipts = f"{issuer}/v1/receipts/"
         self.worker = secrets.token_hex(8)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._looked: dict[str, tuple[int, int]] = {}  # the row's place, and how far was looked
@@ -90,7 +92,7 @@ class Deliverer:
         if organisation is None or organisation.status != "active":
             return False
         start = self._start(webhook)
-        looked, leaf = await self._store.next_leaf(webhook.org_id, start, WINDOW)
+        looked, leaf = await self._store.next_leaf(webhook.org_id, webhook.kinds, start, WINDOW)
         if leaf is None:
             if looked - webhook.next_index >= STRIDE:
                 await self._write(webhook, {"next_index": looked})
@@ -116,12 +118,13 @@ class Deliverer:
 
     async def _deliver(self, webhook: Webhook, index: int, entry: bytes) -> bool:
         log = json.dumps(self._ledger.log.origin)
+        receipt = json.dumps(self._receipts + str(json.loads(entry)["id"]))
         # The entry stays the bytes that the log holds, canonical JSON.
-        body = f'{{"index":{index},"log":{log},"event":'.encode() + entry + b"}"
+        body = f'{{"index":{index},"log":{log},"receipt":{receipt},"event":'.encode() + entry + b"}"
         wrong = await self._sender.send(webhook.url, body, f"{webhook.id}.{index}", now_ms())
         now = now_ms()
         if wrong is None:
-            afresh = {"failures": 0, "failing_since_ms": None, "next_try_ms": 0}
+            afresh = {"failures": 0, "last_error": None, "failing_since_ms": None, "next_try_ms": 0}
             await self._write(webhook, {"next_index": index + 1, **afresh})
             return True
         log_to.info("webhook_failed", extra={"webhook_id": webhook.id, "code": wrong})
@@ -129,6 +132,7 @@ class Deliverer:
         failures = webhook.failures + 1
         values: dict[str, Any] = {
             "failures": failures,
+            "last_error": wrong,
             "failing_since_ms": since,
             "next_try_ms": now + wait_ms(failures, secrets.randbelow(1001) / 1000),
             "lease_until_ms": 0,

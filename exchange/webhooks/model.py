@@ -24,7 +24,9 @@ class Webhook:
     url: str
     status: Status
     next_index: int
+    kinds: list[str]  # what its leaves' types begin with; empty: all
     failures: int
+    last_error: str | None  # a code, of the newest attempt; None: it was taken
     failing_since_ms: int | None
     next_try_ms: int
     lease_by: str

@@ -1,6 +1,7 @@
 """Register a webhook, and remove one."""
 
 import secrets
+from collections.abc import Sequence
 
 from exchange.clock import now_ms
 from exchange.errors import Conflict
@@ -25,14 +26,17 @@ async def register_webhook(
     caller: Caller,
     url: str,
     idempotency_key: str | None = None,
+    kinds: Sequence[str] = (),
 ) -> Webhook:
     """Register a webhook of the caller's organisation; its own leaf is the first that is sent.
+
+    `kinds` are what the types of leaves to be sent begin with, such as `grant.`; none means all.
 
     Raises BadInput for a URL that the operator does not allow, Conflict for one webhook too many.
     """
     assert_may_change(caller)
     ledger, org_id = store.ledger, caller.org_id
-    body, url = {"url": url}, allow.check_url(url)
+    body, url = {"url": url, "kinds": sorted(kinds)}, allow.check_url(url)
     webhook_id = new_id("whk", ledger.log_id)
     once = idempotency(caller.client_id, idempotency_key, body, webhook_id)
     salt = secrets.token_hex(16)
@@ -62,7 +66,9 @@ async def register_webhook(
             "salt": salt,
             "status": "active",
             "next_index": LeafIndex(),
+            "kinds": sorted(kinds),
             "failures": 0,
+            "last_error": None,
             "failing_since_ms": None,
             "next_try_ms": 0,
             "lease_by": "",

@@ -1,5 +1,6 @@
 """Reads of webhooks, and of the leaves that concern their organisations."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, or_, select
@@ -70,16 +71,22 @@ class WebhookStore:
         return [Webhook(*row) for row in rows]
 
     async def next_leaf(
-        self, org_id: str, start: int, window: int
+        self, org_id: str, kinds: Sequence[str], start: int, window: int
     ) -> tuple[int, tuple[int, bytes] | None]:
         """Return how far was looked, and the first leaf from `start` on of an organisation.
 
+        Its type must begin with one of `kinds`, if there are any.
         One look reads `window` entries at most: nothing indexes a leaf's parties.
         """
-        return await self.db.read(lambda c: self._next_leaf(c, org_id, start, window))
+        return await self.db.read(lambda c: self._next_leaf(c, org_id, kinds, start, window))
 
     def _next_leaf(
-        self, connection: Connection, org_id: str, start: int, window: int
+        self,
+        connection: Connection,
+        org_id: str,
+        kinds: Sequence[str],
+        start: int,
+        window: int,
     ) -> tuple[int, tuple[int, bytes] | None]:
         log_id = self.ledger.log_id
         size = connection.execute(select(LOG.c.size).where(LOG.c.log_id == log_id)).scalar_one()
@@ -95,6 +102,9 @@ class WebhookStore:
             .order_by(ENTRIES.c.leaf_index)
             .limit(1)
         )
+        if kinds:
+            begins = [ENTRIES.c.type.startswith(f"exchange.{k}", autoescape=True) for k in kinds]
+            query = query.where(or_(*begins))
         row = connection.execute(query).one_or_none()
         if row is None:
             return max(start, end), None

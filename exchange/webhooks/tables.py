@@ -5,7 +5,7 @@ from typing import ClassVar
 from sqlalchemy import BigInteger, Column, Index
 from sqlmodel import Field, SQLModel
 
-from exchange.columns import big
+from exchange.columns import big, json_document
 
 
 class WebhookRow(SQLModel, table=True):
@@ -25,7 +25,9 @@ class WebhookRow(SQLModel, table=True):
     salt: str
     status: str
     next_index: int = Field(sa_column=big())
+    kinds: list[str] = Field(sa_column=json_document())
     failures: int
+    last_error: str | None = None
     failing_since_ms: int | None = Field(sa_column=Column(BigInteger, nullable=True))
     next_try_ms: int = Field(sa_column=big())
     lease_by: str

@@ -203,6 +203,7 @@ async def test_a_resolver_that_fails_is_counted_and_waited_for(sqlite):
                 while not (found := await parts.webhooks.webhook(made.id)).failures:
                     await asyncio.sleep(0.05)
             assert found.next_try_ms > 0
+            assert found.last_error == "not_reached"
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
