@@ -213,7 +213,8 @@ def once(key: str, outcome: dict | None = None, *, expires_ms: int = 2**53 - 1) 
 
 def organisation(org_id: str, **more) -> Insert:
     row = {"id": org_id, "name_en": "A", "name_zh": "甲", "roles": ["sme"], "status": "active"}
-    return Insert(ORGANISATIONS, row | {"attributes": {}, "rev": 1, "created_ms": 0} | more)
+    row |= {"attributes": {}, "holds": 0, "rev": 1, "created_ms": 0}
+    return Insert(ORGANISATIONS, row | more)
 
 
 def client(client_id: str, org_id: str) -> Insert:
