@@ -17,6 +17,7 @@ from pathlib import Path
 
 import httpx
 
+from exchange.client.errors import NotReachable
 from exchange.client.session import Refusal, Session
 from exchange.formats import merkle
 from exchange.formats import receipt as receipts
@@ -253,7 +254,7 @@ class KillRun:
         try:
             act()
             self.figures.answered += 1
-        except httpx.HTTPError:
+        except (NotReachable, httpx.HTTPError):
             self.figures.cut_off += 1
             time.sleep(0.02)
         except Refusal as refusal:
