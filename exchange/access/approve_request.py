@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 
 from exchange.access.acts import RULES, check_pending
 from exchange.access.model import Answer, Grant, policy_input
-from exchange.access.parties import Parties
 from exchange.access.record_decision import Record
 from exchange.access.record_step import record_step
-from exchange.access.request_access import Desk, decide, in_version
+from exchange.access.request_access import Desk, decide, in_version, load_fresh
 from exchange.access.store import REQUESTS
 from exchange.clock import now_ms
 from exchange.errors import Conflict, Forbidden
@@ -78,21 +77,6 @@ def _person(caller: Caller, held: Answer) -> str:
     return caller.member_id
 
 
-async def _load(desk: Desk, held: Answer) -> Parties:
-    """Load the parties as they are now, and the offering in the version that was asked for."""
-    people = desk.participants
-    client = await people.client(held.client_id)
-    offering = await desk.catalog.offering(held.ask.offering_id)
-    if client.status != "active":
-        raise Conflict("client_disabled", "The applicant's client is disabled.")
-    return Parties(
-        client,
-        await people.organisation(held.consumer_id),
-        await people.organisation(held.provider_id),
-        await in_version(desk, offering, held.offering_version),
-    )
-
-
 async def _renewed(desk: Desk, held: Answer, now: int) -> Grant | None:
     """Return the grant that a permit prolongs; None where it makes one.
 
@@ -111,7 +95,11 @@ async def _renewed(desk: Desk, held: Answer, now: int) -> Grant | None:
 async def _approval(desk: Desk, caller: Caller, held: Answer, person: str, text: str) -> Write:
     now = now_ms()
     approvals: list[Approval] = [*held.approvals, {"by": person, "at": now // 1000}]
-    parties = await _load(desk, held)
+    parties = await load_fresh(
+        desk, held.client_id, held.consumer_id, held.provider_id, held.ask.offering_id
+    )
+    offering = await in_version(desk, parties.offering, held.offering_version)
+    parties = replace(parties, offering=offering)  # on the terms that were asked for
     reads = parties.reads(desk.policy)
     document = policy_input(
         now, parties.consumer, parties.provider, parties.offering, held.ask, approvals

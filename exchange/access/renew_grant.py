@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from exchange.access.acts import NEVER_MS
 from exchange.access.keys import renewal_key
 from exchange.access.model import Answer, Ask, Grant, policy_input
-from exchange.access.parties import Parties
 from exchange.access.record_decision import Record
-from exchange.access.request_access import WALKS, Desk, answered_by, apply, decide
+from exchange.access.request_access import WALKS, Desk, answered_by, apply, decide, load_fresh
 from exchange.access.store import GRANTS
 from exchange.catalog.form import Value
 from exchange.clock import DAY_MS, now_ms
@@ -62,7 +61,9 @@ async def _walk(
     if known is not None:  # what was done is answered alike, whatever has become of it
         return await desk.store.answer(answered_by(known, body), caller)
     _check(grant, caller, days, now)
-    parties = await _load(desk, grant)
+    parties = await load_fresh(
+        desk, grant.client_id, grant.consumer_id, grant.provider_id, grant.offering_id
+    )
     asked = Ask(grant.offering_id, grant.purpose, tuple(grant.actions), days, form, accepted_terms)
     ask = apply(parties.offering, asked, fresh=True)
     document = policy_input(now, parties.consumer, parties.provider, parties.offering, ask)
@@ -91,17 +92,3 @@ def _check(grant: Grant, caller: Caller, days: int, now: int) -> None:
             f"The grant lasts longer than {days} days from now as it is.",
             hint="Days count from now: ask for more, or later.",
         )
-
-
-async def _load(desk: Desk, grant: Grant) -> Parties:
-    """Load the parties as they are now: renewals are few, and decide on today's terms."""
-    people = desk.participants
-    client = await people.client(grant.client_id)
-    if client.status != "active":
-        raise Conflict("client_disabled", "The grant's client is disabled.")
-    return Parties(
-        client,
-        await people.organisation(grant.consumer_id),
-        await people.organisation(grant.provider_id),
-        await desk.catalog.offering(grant.offering_id),
-    )

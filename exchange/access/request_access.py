@@ -160,6 +160,22 @@ async def load_parties(desk: Desk, caller: Caller, offering_id: str, *, fresh: b
     return Parties(client, consumer, provider, offering)
 
 
+async def load_fresh(
+    desk: Desk, client_id: str, consumer_id: str, provider_id: str, offering_id: str
+) -> Parties:
+    """Load the parties as they are now, past all caches; raises NotFound, Conflict."""
+    people = desk.participants
+    client = await people.client(client_id)
+    if client.status != "active":
+        raise Conflict("client_disabled", "The applicant's client is disabled.")
+    return Parties(
+        client,
+        await people.organisation(consumer_id),
+        await people.organisation(provider_id),
+        await desk.catalog.offering(offering_id),
+    )
+
+
 async def in_version(desk: Desk, offering: Offering, version: int) -> Offering:
     """Return an offering with the terms and files of one of its published versions."""
     if offering.version == version:
