@@ -78,6 +78,8 @@ def check_side(act: Act, caller: Caller, held: Answer) -> None:
             if needed == "approvals"
             else None,
         )
+    if act == "appeal" and not caller.stands_as("owner", "developer"):
+        raise Forbidden("member_role_missing", "A program, an owner or a developer appeals.")
 
 
 async def _step(
