@@ -18,6 +18,7 @@ from exchange import __version__, health
 from exchange.access.api import grants as grants_api
 from exchange.access.api import holds as holds_api
 from exchange.access.api import requests as requests_api
+from exchange.access.api import steps as steps_api
 from exchange.access.authorize_grant import authorize_grant
 from exchange.catalog.api import dcat as dcat_api
 from exchange.catalog.api import offerings as catalog_api
@@ -120,6 +121,7 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
     for router in (  # the framework tries them in this order: the busiest first
         requests_api.router(desk, page),
         grants_api.router(desk, page),
+        steps_api.router(desk, page),
         holds_api.router(desk, page),
         oauth_api.router(parts.token_keys, settings, parts.participants, parts.ledger, for_token),
         gateway_api.router(

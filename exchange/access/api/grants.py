@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from exchange.access.acts import PENDING
+from exchange.access.api.answers import answer_decided
 from exchange.access.api.documents import (
     AcceptLanguage,
     AccessRequestOut,
@@ -13,9 +13,7 @@ from exchange.access.api.documents import (
     OfferingRef,
     RenewalIn,
     grant_out,
-    request_out,
 )
-from exchange.access.api.requests import answered
 from exchange.access.holds_store import HoldsStore
 from exchange.access.model import Grant, GrantStatus, RevocationReason
 from exchange.access.renew_grant import renew_grant
@@ -31,7 +29,6 @@ from exchange.http import (
     caller_with,
     decode_cursor,
     encode_cursor,
-    language,
     problems,
 )
 
@@ -103,12 +100,7 @@ def router(desk: Desk, page_items: int) -> APIRouter:
         answer = await renew_grant(
             desk, caller, grant_id, body.days, body.form, body.accepted_terms, idempotency_key
         )
-        approvers = 1
-        if answer.status == PENDING:
-            terms, _ = await desk.catalog.version(answer.ask.offering_id, answer.offering_version)
-            approvers = terms.approvers
-        shown = request_out(answer, caller, language(accept_language), approvers)
-        return answered(shown, is_new=answer.is_new)
+        return await answer_decided(desk, answer, caller, accept_language)
 
     @routes.post(
         "/grants/{grant_id}/revoke", responses=problems(400, 401, 403, 404, 409, 415, 422, 503)
