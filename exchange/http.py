@@ -68,6 +68,11 @@ class Caller:
         """Whether everybody's affairs are open to it: the operator, an auditor of the whole."""
         return self.sight is None
 
+    @property
+    def in_sight(self) -> frozenset[str] | None:
+        """The organisations whose affairs it may read, its own with them; None means all."""
+        return None if self.sight is None else self.sight | {self.org_id}
+
     def reads(self, *org_ids: str | None) -> bool:
         """Whether it may read what concerns one of these organisations."""
         return self.sight is None or any(o == self.org_id or o in self.sight for o in org_ids if o)

@@ -69,6 +69,7 @@ def _export(ledger: Ledger, wanted: Wanted, form: Format, note: str) -> Export:
         "first_index": count.first,
         "last_index": count.last,
         "filters": sorted(wanted.refs),
+        "organisations": None if wanted.sight is None else sorted(wanted.sight),
         "since": None if wanted.since_ms is None else rfc3339(wanted.since_ms),
         "until": None if wanted.until_ms is None else rfc3339(wanted.until_ms),
         "start": wanted.start,

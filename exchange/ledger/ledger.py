@@ -40,6 +40,11 @@ class Leaf:
     time_ms: int
     entry: bytes
 
+    @property
+    def parties(self) -> tuple[str | None, str | None, str]:
+        """Return whose affair it is, as its row says: naming an organisation makes it none."""
+        return self.consumer_id, self.provider_id, self.subject
+
 
 class Ledger:
     """One log of one database, open for writing by this process."""

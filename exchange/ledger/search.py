@@ -24,7 +24,7 @@ END = 2**63 - 1
 class Wanted:
     """Entries that have all of `refs`, at `since_ms` or later and before `until_ms`.
 
-    `sight` are the organisations of which an entry must name one; None: whatever it names.
+    `sight` are the organisations of which one must be a party of the entry; None: whoever is.
     """
 
     refs: frozenset[str] = frozenset()
@@ -42,11 +42,9 @@ class Wanted:
             return False
         if self.until_ms is not None and leaf.time_ms >= self.until_ms:
             return False
-        if not self.refs and self.sight is None:
-            return True
-        refs = refs_of(leaf)
-        seen = self.sight is None or any(f"org:{org}" in refs for org in self.sight)
-        return seen and self.refs <= refs
+        if self.sight is not None and self.sight.isdisjoint(leaf.parties):
+            return False
+        return not self.refs or self.refs <= refs_of(leaf)
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,9 @@ def brute_force(leaves, wanted: Wanted) -> list[int]:
         fits = set(wanted.refs) <= refs
         fits &= wanted.since_ms is None or wanted.since_ms <= leaf.time_ms
         fits &= wanted.until_ms is None or leaf.time_ms < wanted.until_ms
-        fits &= wanted.sight is None or bool({f"org:{o}" for o in wanted.sight} & refs)
+        fits &= wanted.sight is None or bool(
+            {leaf.consumer_id, leaf.provider_id, leaf.subject} & wanted.sight
+        )
         fits &= leaf.index >= wanted.start
         if fits:
             found.append(leaf.index)
@@ -112,6 +114,24 @@ async def test_a_search_finds_what_reading_everything_finds(ledger, chunk, steps
         met += bool(expected)
         assert every_page(ledger, asked, limit, budget) == expected, asked
     assert met > len(WANTED)
+
+
+async def test_naming_an_organisation_shows_nobody_the_entry(ledger):
+    """Whose affair an entry is its row says; that it names others does not make it theirs."""
+    a, b, c = ORGS
+    between = {"consumer_id": b, "provider_id": c}
+    events = [
+        ledger.event("thing.made.v1", f"grt_0000_{n:026}", {"by": a}, **between) for n in range(40)
+    ]
+    events.append(ledger.event("thing.made.v1", a, {"by": c}))
+    await ledger.commit(Write(events))
+    refs = [[], [f"org:{a}"], [f"org:{a}", "kind:thing.made.v1"], [f"grt:grt_0000_{7:026}"]]
+    for _ in range(2):  # by reading, then by the index
+        for wanted in (Wanted(frozenset(each), sight=frozenset([a])) for each in refs):
+            about_a = [41] if not any(ref.startswith("grt") for ref in wanted.refs) else []
+            assert every_page(ledger, wanted, 5, 100_000) == about_a
+        assert len(every_page(ledger, Wanted(sight=frozenset([c])), 5, 100_000)) == 40
+        await build(ledger, 42, 1)
 
 
 async def test_the_index_takes_whole_chunks_once(database, ledger):

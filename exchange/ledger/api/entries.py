@@ -4,6 +4,7 @@ import asyncio
 import re
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import IO, Annotated, Any, Literal
 
@@ -169,6 +170,7 @@ def router(ledger: Ledger, page_items: int, issuer: str, sign: SignManifest) -> 
 
         A page may hold fewer than `limit`, even none, and still name a `next`.
         """
+        wanted = replace(wanted, sight=caller.in_sight)
         found = await search(ledger, wanted, limit, _index(cursor))
         more = None if found.next is None else encode_cursor(str(found.next))
         return Page(items=[leaf_out(leaf) for leaf in found.leaves], next=more)
@@ -188,6 +190,7 @@ def router(ledger: Ledger, page_items: int, issuer: str, sign: SignManifest) -> 
         JSON Lines hold the entries' own bytes. A cell of CSV that a spreadsheet might take for a
         formula begins with an apostrophe.
         """
+        wanted = replace(wanted, sight=caller.in_sight)
         async with one_by_one:
             made = await export_leaves(ledger, wanted, form)
         claims = {"iss": issuer, "client_id": caller.client_id, **made.claims}

@@ -75,7 +75,7 @@ def router(ledger: Ledger) -> APIRouter:
 
 
 def _may_read(leaf: Leaf, caller: Caller) -> bool:
-    return caller.reads(leaf.consumer_id, leaf.provider_id)
+    return caller.reads(*leaf.parties)
 
 
 def _text(text: str, cache: str) -> Response:
