@@ -1,111 +1,125 @@
-"""Who may do what: the good request of each operation, sent by everybody."""
+"""Who may do what: each cell of the table in tests/support/who_may.py, asserted."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
 import pytest
 
+from exchange.client.session import Session
+from tests.support.actors import SME_ATTRIBUTES, join, member, publish
 from tests.support.good_requests import GOOD
 from tests.support.server import ExchangeServer
-from tests.support.story import World, make_world
+from tests.support.story import WEBHOOK, World, make_world
+from tests.support.who_may import (
+    EVERYBODY,
+    LISTS,
+    MEMBERS,
+    NO_ORGANISATION,
+    ORGANISATIONS,
+    OWN,
+    PEOPLE,
+    WHO_MAY,
+)
 
-MEMBERS = {"operator", "platform", "approver", "rival", "sme", "auditor"}
-EVERYBODY = {*MEMBERS, "nobody", "grant token"}
-WHO_MAY = {
-    "GET /": EVERYBODY,
-    "GET /healthz": EVERYBODY,
-    "GET /readyz": EVERYBODY,
-    "POST /oauth/token": {"nobody"},  # with an Authorization header it is another way to prove it
-    "GET /.well-known/oauth-authorization-server": EVERYBODY,
-    "GET /oauth/jwks": EVERYBODY,
-    "POST /v1/organisations": {"operator"},
-    "GET /v1/organisations": MEMBERS,
-    "GET /v1/organisations/{org_id}": {"operator", "auditor", "sme"},
-    "PUT /v1/organisations/{org_id}/attributes/{name}": {"operator"},
-    "POST /v1/organisations/{org_id}/clients": {"operator", "sme"},
-    "GET /v1/organisations/{org_id}/clients": {"operator", "auditor", "sme"},
-    "POST /v1/clients/{client_id}/disable": {"operator", "sme"},
-    "POST /v1/organisations/{org_id}/members": {"operator"},  # these are programs, no people
-    "GET /v1/organisations/{org_id}/members": {"operator", "auditor", "sme"},
-    "GET /v1/members/{member_id}": {"operator", "auditor", "sme"},
-    "PUT /v1/members/{member_id}": {"operator"},
-    "POST /v1/members/{member_id}/remove": {"operator"},
-    "POST /v1/invitations/accept": EVERYBODY,  # whoever holds the invitation
-    "GET /v1/me": MEMBERS,
-    "PUT /v1/files/{name}": {"platform", "rival"},  # each among its own
-    "POST /v1/offerings": {"platform", "rival"},
-    "GET /v1/offerings": MEMBERS,
-    "GET /v1/offerings/{offering_id}": MEMBERS,
-    "GET /v1/offerings/facets": MEMBERS,
-    "GET /v1/offerings/{offering_id}/versions": MEMBERS,
-    "GET /v1/offerings/{offering_id}/versions/{version}": MEMBERS,
-    "PUT /v1/offerings/{offering_id}": {"platform"},
-    "GET /v1/offerings/{offering_id}/schema": MEMBERS,
-    "GET /v1/offerings/{offering_id}/sample": MEMBERS,
-    "GET /v1/offerings/{offering_id}/dcat": MEMBERS,
-    "GET /v1/catalog/dcat": MEMBERS,
-    "POST /v1/offerings/{offering_id}/publish": {"platform"},
-    "POST /v1/offerings/{offering_id}/withdraw": {"platform"},
-    "POST /v1/access-requests": {"sme"},
-    "GET /v1/access-requests": MEMBERS,
-    "GET /v1/access-requests/{request_id}": MEMBERS - {"rival"},
-    "GET /v1/access-requests/{request_id}/steps": MEMBERS - {"rival"},
-    "POST /v1/access-requests/{request_id}/approve": {"approver"},
-    "POST /v1/access-requests/{request_id}/reject": {"approver"},
-    "POST /v1/access-requests/{request_id}/ask": {"approver"},
-    "POST /v1/access-requests/{request_id}/answer": {"sme"},
-    "POST /v1/access-requests/{request_id}/comment": {"sme", "approver"},
-    "POST /v1/access-requests/{request_id}/withdraw": {"sme"},
-    "POST /v1/access-requests/{request_id}/appeal": {"sme"},
-    "POST /v1/policy/explain": {"sme"},
-    "POST /v1/grants/{grant_id}/renew": {"sme"},
-    "GET /v1/grants": MEMBERS,
-    "GET /v1/grants/{grant_id}": MEMBERS - {"rival"},
-    "POST /v1/webhooks": MEMBERS - {"approver"},
-    "GET /v1/webhooks": MEMBERS,
-    "GET /v1/webhooks/{webhook_id}": {"sme"},
-    "DELETE /v1/webhooks/{webhook_id}": {"sme"},
-    "POST /v1/webhooks/{webhook_id}/redeliver": {"sme"},
-    "POST /v1/webhooks/{webhook_id}/pause": {"sme"},
-    "POST /v1/webhooks/{webhook_id}/resume": {"sme"},
-    "POST /v1/grants/{grant_id}/revoke": {"operator", "platform", "approver"},
-    "POST /v1/holds": {"operator", "platform", "approver"},
-    "GET /v1/holds": MEMBERS,
-    "GET /v1/holds/{hold_id}": MEMBERS - {"rival"},
-    "POST /v1/holds/{hold_id}/lift": {"operator", "platform", "approver"},
-    "GET /log/checkpoint": EVERYBODY,
-    "GET /log/key": EVERYBODY,
-    "GET /log/tile/entries/{path}": {"operator", "auditor"},
-    "GET /log/tile/{level}/{path}": EVERYBODY,
-    "GET /v1/log/entries": {"operator", "auditor"},
-    "GET /v1/log/export": {"operator", "auditor"},
-    "GET /v1/receipts/{event_id}": MEMBERS - {"rival"},
-    "GET /gateway/grants/{grant_id}": {"grant token"},
-    "GET /gateway/grants/{grant_id}/files/{name}": {"grant token"},
-    "HEAD /gateway/grants/{grant_id}/files/{name}": {"grant token"},
-}
+REFUSED = (401, 403, 404)
+
+
+@dataclass
+class Place:
+    """The world, everybody in it, and the world as seen from each organisation's own affairs."""
+
+    world: World
+    http: httpx.Client
+    sessions: dict[str, Session]
+    own: dict[str, World]
+    things: dict[str, str]
+
+    def headers(self, actor: str) -> dict[str, str]:
+        if actor in NO_ORGANISATION:
+            return self.world.role(actor)
+        return {"Authorization": f"Bearer {self.sessions[actor].token()}"}
+
+    def send(self, label: str, actor: str, world: World) -> httpx.Response:
+        """The good request of an operation, as this actor sends it."""
+
+        def send(_role: str, path: str, **options: Any) -> httpx.Response:
+            headers = self.headers(actor) | options.pop("headers", {})
+            return self.http.request(label.split()[0], path, headers=headers, **options)
+
+        return GOOD[label](world, send)
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with ExchangeServer(tmp_path_factory.mktemp("who") / "state") as server:
-        yield make_world(server)
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with (
+        ExchangeServer(tmp_path_factory.mktemp("who") / "state") as server,
+        httpx.Client(base_url=server.url, timeout=30) as http,
+    ):
+        world = make_world(server)
+        other = join(world.operator, "Another SME", ["sme"], SME_ATTRIBUTES)
+        programs = {name: getattr(world, name, other) for name in ORGANISATIONS}
+        sessions, own = dict(programs), {}
+        for name, program in programs.items():
+            for role in PEOPLE:
+                sessions[f"{name}'s {role}"] = member(world.operator, program, role, [role])
+            hooks = [program.post("/v1/webhooks", WEBHOOK)["id"] for _ in range(2)]
+            own[name] = replace(world, sme=program, webhook=hooks[0], spare_webhook=hooks[1])
+        own["sme"] = world
+        private = publish(
+            world.platform,
+            file_name="private.bin",
+            audience=[world.sme.profile.organisation_id],
+        )
+        things = {
+            "organisation": world.sme.profile.organisation_id,
+            "offering": world.offering["id"],
+            "a rival's draft": world.draft["id"],
+            "private": private["id"],
+            "request": world.answer["id"],
+            "grant": world.grant_id,
+            "hold": world.hold,
+            "webhook": world.webhook,
+        }
+        yield Place(world, http, sessions, own, things)
 
 
+def check(response: httpx.Response, actor: str, allowed: set[str]) -> None:
+    if actor in allowed:
+        assert response.is_success, response.text
+    else:
+        assert response.status_code in REFUSED, response.text
+
+
+@pytest.mark.parametrize("actor", sorted(EVERYBODY))
 @pytest.mark.parametrize("label", GOOD)
-def test_who_may(label: str, world: World) -> None:
-    """The good request of another is refused to everybody whom the table does not name."""
-    for role in sorted(EVERYBODY):
+def test_who_may(label: str, actor: str, place: Place) -> None:
+    """Aimed at the platform's and the SME's: own to these two, another's to everybody else."""
+    check(place.send(label, actor, place.world), actor, WHO_MAY[label])
 
-        def send(_role: str, path: str, role: str = role, **options: Any) -> httpx.Response:
-            headers = world.role(role) | options.pop("headers", {})
-            return httpx.request(
-                label.split()[0], world.server.url + path, headers=headers, **options
-            )
 
-        response = GOOD[label](world, send)
-        if role in WHO_MAY[label]:
-            assert response.is_success, (role, response.text)
-        else:
-            assert response.status_code in (401, 403, 404), (role, response.status_code)
+@pytest.mark.parametrize("actor", sorted(MEMBERS))
+@pytest.mark.parametrize("label", OWN)
+def test_who_may_with_their_own(label: str, actor: str, place: Place) -> None:
+    own = place.own[actor.split("'")[0]]
+    check(place.send(label, actor, own), actor, OWN[label])
+
+
+@pytest.mark.parametrize("actor", sorted(EVERYBODY))
+@pytest.mark.parametrize(("path", "thing"), LISTS)
+def test_who_finds_it_in_a_list(path: str, thing: str, actor: str, place: Place) -> None:
+    found, cursor = set(), {}
+    while True:
+        response = place.http.get(
+            path, params={"limit": 100, **cursor}, headers=place.headers(actor)
+        )
+        if actor not in MEMBERS:
+            assert response.status_code in REFUSED
+            return
+        page = response.json()
+        found.update(item["id"] for item in page["items"])
+        if page["next"] is None:
+            break
+        cursor = {"cursor": page["next"]}
+    assert (place.things[thing] in found) == (actor in LISTS[path, thing])

@@ -35,9 +35,10 @@ def _client(world: World, send: Send) -> httpx.Response:
 
 
 def _disable(world: World, send: Send) -> httpx.Response:
-    body = {"name": "to be disabled", "jwks": jwks_of(new_profile(""))}
-    made = world.sme.post(f"/v1/organisations/{org(world.sme)}/clients", body)
-    return send("sme", f"/v1/clients/{made['id']}/disable")
+    clients, name = f"/v1/organisations/{org(world.sme)}/clients", "to be disabled"
+    spare = [c for c in world.sme.pages(clients) if (c["name"], c["status"]) == (name, "active")]
+    made = spare or [world.sme.post(clients, {"name": name, "jwks": jwks_of(new_profile(""))})]
+    return send("sme", f"/v1/clients/{made[0]['id']}/disable")
 
 
 def _invite(world: World) -> dict[str, Any]:

@@ -1,0 +1,141 @@
+"""The table of who may do what: every operation, every role, of its own and of others' affairs.
+
+Actors are programs (`sme`) and people with one role each (`sme's owner`) of six organisations, and
+two without any: `nobody`, and whoever holds a `grant token`. GOOD (good_requests.py) says at what
+each operation is aimed: at what `platform` offers and `sme` asked for and holds, so both act on
+their own affairs there, `rival` (another platform) and `other` (another SME) on those of others.
+"""
+
+ORGANISATIONS = ("operator", "platform", "rival", "sme", "other", "auditor")
+PEOPLE = ("owner", "publisher", "approver", "developer", "auditor")
+NO_ORGANISATION = ("nobody", "grant token")
+
+
+def people(organisation: str, *roles: str) -> set[str]:
+    """The people of an organisation who have one of these roles."""
+    return {f"{organisation}'s {role}" for role in roles}
+
+
+def all_of(*organisations: str) -> set[str]:
+    """The program and all the people of each of these organisations."""
+    return {*organisations}.union(*(people(each, *PEOPLE) for each in organisations))
+
+
+MEMBERS = all_of(*ORGANISATIONS)
+EVERYBODY = MEMBERS | {*NO_ORGANISATION}
+PARTIES = all_of("operator", "auditor", "platform", "sme")  # and those who oversee them
+SME_AND_OVERSIGHT = all_of("operator", "auditor", "sme")
+OF_THE_LOG = {"operator", "auditor"} | people("operator", "auditor") | people("auditor", "auditor")
+PUBLISHES = {"platform"} | people("platform", "publisher")
+SUSPENDS = {"operator", "platform"} | people("platform", "owner", "approver")
+APPROVES = people("platform", "approver")  # two programs are not two people
+ASKS = {"sme"} | people("sme", "developer")
+HOOKS = {"sme"} | people("sme", "owner", "developer")
+ALL_HOOKS = {*ORGANISATIONS}.union(*(people(o, "owner", "developer") for o in ORGANISATIONS))
+OWNERS = {"operator"}.union(*(people(each, "owner") for each in ORGANISATIONS))
+OTHER_ASKS = {"other"} | people("other", "developer")
+RIVAL_PUBLISHES = {"rival"} | people("rival", "publisher")
+
+WHO_MAY: dict[str, set[str]] = {
+    "GET /": EVERYBODY,
+    "GET /healthz": EVERYBODY,
+    "GET /readyz": EVERYBODY,
+    "POST /oauth/token": {"nobody"},  # with an Authorization header it is another way to prove it
+    "GET /.well-known/oauth-authorization-server": EVERYBODY,
+    "GET /oauth/jwks": EVERYBODY,
+    "POST /v1/organisations": {"operator"},
+    "GET /v1/organisations": MEMBERS,
+    "GET /v1/organisations/{org_id}": SME_AND_OVERSIGHT,
+    "PUT /v1/organisations/{org_id}/attributes/{name}": {"operator"},
+    "POST /v1/organisations/{org_id}/clients": {"operator"} | all_of("sme"),  # people: their own
+    "GET /v1/organisations/{org_id}/clients": SME_AND_OVERSIGHT,
+    "POST /v1/clients/{client_id}/disable": {"operator", "sme"} | people("sme", "owner"),
+    "POST /v1/organisations/{org_id}/members": {"operator"} | people("sme", "owner"),
+    "GET /v1/organisations/{org_id}/members": SME_AND_OVERSIGHT,
+    "GET /v1/members/{member_id}": SME_AND_OVERSIGHT,
+    "PUT /v1/members/{member_id}": {"operator"} | people("sme", "owner"),
+    "POST /v1/members/{member_id}/remove": {"operator"} | people("sme", "owner"),
+    "POST /v1/invitations/accept": EVERYBODY,  # whoever holds the invitation
+    "GET /v1/me": MEMBERS,
+    "PUT /v1/files/{name}": PUBLISHES | RIVAL_PUBLISHES,  # each among its own
+    "POST /v1/offerings": PUBLISHES | RIVAL_PUBLISHES,
+    "GET /v1/offerings": MEMBERS,
+    "GET /v1/offerings/{offering_id}": MEMBERS,
+    "GET /v1/offerings/facets": MEMBERS,
+    "GET /v1/offerings/{offering_id}/versions": MEMBERS,
+    "GET /v1/offerings/{offering_id}/versions/{version}": MEMBERS,
+    "PUT /v1/offerings/{offering_id}": PUBLISHES,
+    "GET /v1/offerings/{offering_id}/schema": MEMBERS,
+    "GET /v1/offerings/{offering_id}/sample": MEMBERS,
+    "GET /v1/offerings/{offering_id}/dcat": MEMBERS,
+    "GET /v1/catalog/dcat": MEMBERS,
+    "POST /v1/offerings/{offering_id}/publish": PUBLISHES,
+    "POST /v1/offerings/{offering_id}/withdraw": PUBLISHES,
+    "POST /v1/access-requests": ASKS | OTHER_ASKS,
+    "GET /v1/access-requests": MEMBERS,
+    "GET /v1/access-requests/{request_id}": PARTIES,
+    "GET /v1/access-requests/{request_id}/steps": PARTIES,
+    "POST /v1/access-requests/{request_id}/approve": APPROVES,
+    "POST /v1/access-requests/{request_id}/reject": APPROVES,
+    "POST /v1/access-requests/{request_id}/ask": APPROVES,
+    "POST /v1/access-requests/{request_id}/answer": ASKS,
+    "POST /v1/access-requests/{request_id}/comment": ASKS | APPROVES,
+    "POST /v1/access-requests/{request_id}/withdraw": ASKS,
+    "POST /v1/access-requests/{request_id}/appeal": ASKS | people("sme", "owner"),
+    "POST /v1/policy/explain": ASKS | OTHER_ASKS,
+    "POST /v1/grants/{grant_id}/renew": ASKS,
+    "GET /v1/grants": MEMBERS,
+    "GET /v1/grants/{grant_id}": PARTIES,
+    "POST /v1/grants/{grant_id}/revoke": SUSPENDS,
+    "POST /v1/webhooks": ALL_HOOKS,
+    "GET /v1/webhooks": MEMBERS,
+    "GET /v1/webhooks/{webhook_id}": all_of("sme"),
+    "DELETE /v1/webhooks/{webhook_id}": HOOKS,
+    "POST /v1/webhooks/{webhook_id}/redeliver": HOOKS,
+    "POST /v1/webhooks/{webhook_id}/pause": HOOKS,
+    "POST /v1/webhooks/{webhook_id}/resume": HOOKS,
+    "POST /v1/holds": SUSPENDS,
+    "GET /v1/holds": MEMBERS,
+    "GET /v1/holds/{hold_id}": PARTIES,
+    "POST /v1/holds/{hold_id}/lift": SUSPENDS,
+    "GET /log/checkpoint": EVERYBODY,
+    "GET /log/key": EVERYBODY,
+    "GET /log/tile/entries/{path}": OF_THE_LOG,
+    "GET /log/tile/{level}/{path}": EVERYBODY,
+    "GET /v1/log/entries": OF_THE_LOG,
+    "GET /v1/log/export": OF_THE_LOG,
+    "GET /v1/receipts/{event_id}": PARTIES,
+    "GET /gateway/grants/{grant_id}": {"grant token"},
+    "GET /gateway/grants/{grant_id}/files/{name}": {"grant token"},
+    "HEAD /gateway/grants/{grant_id}/files/{name}": {"grant token"},
+}
+
+# What any organisation has of its own, aimed at the actor's own: who in it may.
+OWN: dict[str, set[str]] = {
+    "GET /v1/organisations/{org_id}": MEMBERS,
+    "POST /v1/organisations/{org_id}/clients": MEMBERS,
+    "GET /v1/organisations/{org_id}/clients": MEMBERS,
+    "POST /v1/clients/{client_id}/disable": {*ORGANISATIONS} | OWNERS,
+    "POST /v1/organisations/{org_id}/members": OWNERS,
+    "GET /v1/organisations/{org_id}/members": MEMBERS,
+    "GET /v1/members/{member_id}": MEMBERS,
+    "PUT /v1/members/{member_id}": OWNERS,
+    "POST /v1/members/{member_id}/remove": OWNERS,
+    "GET /v1/webhooks/{webhook_id}": MEMBERS,
+    "DELETE /v1/webhooks/{webhook_id}": ALL_HOOKS,
+    "POST /v1/webhooks/{webhook_id}/redeliver": ALL_HOOKS,
+    "POST /v1/webhooks/{webhook_id}/pause": ALL_HOOKS,
+    "POST /v1/webhooks/{webhook_id}/resume": ALL_HOOKS,
+}
+
+# Lists answer every member, with what is theirs to see: what is looked for, and who finds it.
+LISTS: dict[tuple[str, str], set[str]] = {
+    ("/v1/organisations", "organisation"): SME_AND_OVERSIGHT,
+    ("/v1/offerings", "offering"): MEMBERS,
+    ("/v1/offerings", "a rival's draft"): all_of("rival", "operator", "auditor"),
+    ("/v1/offerings", "private"): PARTIES,
+    ("/v1/access-requests", "request"): PARTIES,
+    ("/v1/grants", "grant"): PARTIES,
+    ("/v1/holds", "hold"): PARTIES,
+    ("/v1/webhooks", "webhook"): all_of("sme"),
+}
