@@ -18,6 +18,17 @@ from exchange.auditing.check_export import ExportRefused, check_export
 from exchange.auditing.edge import Edge
 from exchange.auditing.state import State, StateUnusable, keep_state, read_state
 from exchange.auditing.walk_log import LogFault, Walked, walk
+from exchange.cli.log import (
+    ByGrant,
+    ByKind,
+    ByOffering,
+    ByOrganisation,
+    ByReason,
+    ByRequest,
+    Since,
+    Until,
+    given,
+)
 from exchange.cli.output import (
     DEFAULT_PROFILE,
     NOT_TRIED,
@@ -96,30 +107,29 @@ def audit_export(
         Literal["jsonl", "csv", "parquet"] | None,
         typer.Option("--format", help="Else by the file's name, or JSON Lines"),
     ] = None,
-    organisation: Annotated[str | None, typer.Option(help="Naming this one (org_…)")] = None,
-    offering: Annotated[str | None, typer.Option(help="Naming this one (off_…)")] = None,
-    grant: Annotated[str | None, typer.Option(help="Naming this one (grt_…)")] = None,
-    request: Annotated[str | None, typer.Option(help="Naming this one (req_…)")] = None,
-    kind: Annotated[str | None, typer.Option(help="Of this kind (grant.activated.v1)")] = None,
-    reason: Annotated[str | None, typer.Option(help="With this reason's code")] = None,
-    since: Annotated[str | None, typer.Option(help="From then on (RFC 3339)")] = None,
-    until: Annotated[str | None, typer.Option(help="Before then (RFC 3339)")] = None,
+    organisation: ByOrganisation = None,
+    offering: ByOffering = None,
+    grant: ByGrant = None,
+    request: ByRequest = None,
+    kind: ByKind = None,
+    reason: ByReason = None,
+    since: Since = None,
+    until: Until = None,
     profile: ProfilePath = DEFAULT_PROFILE,
     as_json: AsJson = False,
 ) -> None:
     """Export entries of the log into a file, with the signed manifest beside it (FILE.manifest)."""
-    filters = {
-        "organisation": organisation,
-        "offering": offering,
-        "grant": grant,
-        "request": request,
-        "kind": kind,
-        "reason": reason,
-        "since": since,
-        "until": until,
-    }
     by_name = file.suffix.removeprefix(".")
-    params = {name: value for name, value in filters.items() if value is not None}
+    params = given(
+        organisation=organisation,
+        offering=offering,
+        grant=grant,
+        request=request,
+        kind=kind,
+        reason=reason,
+        since=since,
+        until=until,
+    )
     params["format"] = form or (by_name if by_name in ("csv", "parquet") else "jsonl")
     with session(profile, as_json=as_json) as me:
         answer = me.request("GET", "/v1/log/export", params=params, timeout=300)

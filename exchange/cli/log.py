@@ -22,39 +22,48 @@ from exchange.formats.note import Verifier
 from exchange.formats.receipt import SUFFIX
 
 app = typer.Typer(help="The audit log.", no_args_is_help=True)
+ByOrganisation = Annotated[
+    str | None, typer.Option("--organisation", help="Naming this one (org_…)")
+]
+ByOffering = Annotated[str | None, typer.Option("--offering", help="Naming this one (off_…)")]
+ByGrant = Annotated[str | None, typer.Option("--grant", help="Naming this one (grt_…)")]
+ByRequest = Annotated[str | None, typer.Option("--request", help="Naming this one (req_…)")]
+ByKind = Annotated[str | None, typer.Option("--kind", help="Of this kind (grant.activated.v1)")]
+ByReason = Annotated[str | None, typer.Option("--reason", help="With this reason's code")]
+Since = Annotated[str | None, typer.Option("--since", help="From then on (RFC 3339)")]
+Until = Annotated[str | None, typer.Option("--until", help="Before then (RFC 3339)")]
 
 
 @app.command("list")
 def log_list(
     start: Annotated[int, typer.Option(min=0, help="From this index on")] = 0,
-    organisation: Annotated[str | None, typer.Option(help="Naming this one (org_…)")] = None,
-    offering: Annotated[str | None, typer.Option(help="Naming this one (off_…)")] = None,
-    grant: Annotated[str | None, typer.Option(help="Naming this one (grt_…)")] = None,
-    request: Annotated[str | None, typer.Option(help="Naming this one (req_…)")] = None,
-    kind: Annotated[str | None, typer.Option(help="Of this kind (grant.activated.v1)")] = None,
-    reason: Annotated[str | None, typer.Option(help="With this reason's code")] = None,
-    since: Annotated[str | None, typer.Option(help="From then on (RFC 3339)")] = None,
-    until: Annotated[str | None, typer.Option(help="Before then (RFC 3339)")] = None,
+    organisation: ByOrganisation = None,
+    offering: ByOffering = None,
+    grant: ByGrant = None,
+    request: ByRequest = None,
+    kind: ByKind = None,
+    reason: ByReason = None,
+    since: Since = None,
+    until: Until = None,
     newest: Annotated[bool, typer.Option("--newest", help="The newest first")] = False,
     profile: ProfilePath = DEFAULT_PROFILE,
     as_json: AsJson = False,
 ) -> None:
     """List and search the log's entries (auditor, operator)."""
-    filters = {
-        "organisation": organisation,
-        "offering": offering,
-        "grant": grant,
-        "request": request,
-        "kind": kind,
-        "reason": reason,
-        "since": since,
-        "until": until,
-        "order": "newest" if newest else None,
-    }
-    wanted = {name: value for name, value in filters.items() if value is not None}
+    filters = given(
+        organisation=organisation,
+        offering=offering,
+        grant=grant,
+        request=request,
+        kind=kind,
+        reason=reason,
+        since=since,
+        until=until,
+        order="newest" if newest else None,
+    )
     with session(profile, as_json=as_json) as me:
         print_list(
-            me.pages("/v1/log/entries", start=start, **wanted),
+            me.pages("/v1/log/entries", start=start, **filters),
             ("index", "time", "type", "subject"),
             lambda leaf: (
                 *(leaf["index"], leaf["time"]),
@@ -62,6 +71,11 @@ def log_list(
             ),
             as_json=as_json,
         )
+
+
+def given(**filters: str | None) -> dict[str, str]:
+    """Return the filters that were given, as the exchange takes them."""
+    return {name: value for name, value in filters.items() if value is not None}
 
 
 @app.command("key")

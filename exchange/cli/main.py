@@ -25,7 +25,7 @@ from exchange.cli import (
 ORDER = [
     *("run", "demo", "serve", "init"),
     *("profile", "whoami", "org", "client", "member"),
-    *("offering", "request", "grant", "hold"),
+    *("offering", "explain", "request", "requests", "grant", "hold"),
     *("log", "webhook", "audit", "verify"),
 ]
 
@@ -35,12 +35,7 @@ class InOrder(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the verbs' names."""
-        return sorted(super().list_commands(ctx), key=_place)
-
-
-def _place(verb: str) -> tuple[int, bool]:
-    before = {"explain": "offering", "requests": "request"}.get(verb)
-    return ORDER.index(before or verb), before is not None
+        return sorted(super().list_commands(ctx), key=ORDER.index)
 
 
 app = typer.Typer(

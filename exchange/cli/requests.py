@@ -233,14 +233,6 @@ def requests_wait(
     print_request(dict(done.raw), as_json=as_json)
 
 
-def _act(
-    verb: str, request: str, body: dict[str, Any], profile: Path, lang: str, as_json: bool
-) -> None:
-    with session(profile, lang, as_json=as_json) as me:
-        answer = me.post(f"/v1/access-requests/{request}/{verb}", body)
-    print_request(answer, as_json=as_json)
-
-
 @app.command("answer")
 def requests_answer(
     request: RequestId,
@@ -262,73 +254,29 @@ def requests_answer(
     print_request(answer, as_json=as_json)
 
 
-@app.command("comment")
-def requests_comment(
-    request: RequestId,
-    text: Text,
-    profile: ProfilePath = DEFAULT_PROFILE,
-    lang: Lang = "en",
-    as_json: AsJson = False,
-) -> None:
-    """Say something that asks for nothing (both sides)."""
-    _act("comment", request, {"text": text}, profile, lang, as_json)
+def _add_act(verb: str, text_type: Any, default: Any, said: str) -> None:
+    """Give the command a verb that takes words and nothing else."""
+
+    def act(
+        request: RequestId,
+        text: text_type = default,
+        profile: ProfilePath = DEFAULT_PROFILE,
+        lang: Lang = "en",
+        as_json: AsJson = False,
+    ) -> None:
+        with session(profile, lang, as_json=as_json) as me:
+            answer = me.post(f"/v1/access-requests/{request}/{verb}", {"text": text})
+        print_request(answer, as_json=as_json)
+
+    app.command(verb, help=said)(act)
 
 
-@app.command("withdraw")
-def requests_withdraw(
-    request: RequestId,
-    text: MaybeText = "",
-    profile: ProfilePath = DEFAULT_PROFILE,
-    lang: Lang = "en",
-    as_json: AsJson = False,
-) -> None:
-    """Take back a request that is not decided (SME)."""
-    _act("withdraw", request, {"text": text}, profile, lang, as_json)
-
-
-@app.command("appeal")
-def requests_appeal(
-    request: RequestId,
-    text: Text,
-    profile: ProfilePath = DEFAULT_PROFILE,
-    lang: Lang = "en",
-    as_json: AsJson = False,
-) -> None:
-    """Answer a refusal or a revocation: that you did is in the log (SME)."""
-    _act("appeal", request, {"text": text}, profile, lang, as_json)
-
-
-@app.command("ask")
-def requests_ask(
-    request: RequestId,
-    text: Text,
-    profile: ProfilePath = DEFAULT_PROFILE,
-    lang: Lang = "en",
-    as_json: AsJson = False,
-) -> None:
-    """Ask the applicant something; the request waits for its answer (approver)."""
-    _act("ask", request, {"text": text}, profile, lang, as_json)
-
-
-@app.command("approve")
-def requests_approve(
-    request: RequestId,
-    text: MaybeText = "",
-    profile: ProfilePath = DEFAULT_PROFILE,
-    lang: Lang = "en",
-    as_json: AsJson = False,
-) -> None:
-    """Approve a request (approver); it is granted when enough people have."""
-    _act("approve", request, {"text": text}, profile, lang, as_json)
-
-
-@app.command("reject")
-def requests_reject(
-    request: RequestId,
-    text: Text,
-    profile: ProfilePath = DEFAULT_PROFILE,
-    lang: Lang = "en",
-    as_json: AsJson = False,
-) -> None:
-    """Reject a request, and say why (approver)."""
-    _act("reject", request, {"text": text}, profile, lang, as_json)
+for _verb, _text, _default, _said in (
+    ("comment", Text, ..., "Say something that asks for nothing (both sides)."),
+    ("withdraw", MaybeText, "", "Take back a request that is not decided (SME)."),
+    ("appeal", Text, ..., "Answer a refusal or a revocation: that you did is in the log (SME)."),
+    ("ask", Text, ..., "Ask the applicant something; the request waits for its answer (approver)."),
+    ("approve", MaybeText, "", "Approve (approver); it is granted when enough people have."),
+    ("reject", Text, ..., "Reject a request, and say why (approver)."),
+):
+    _add_act(_verb, _text, _default, _said)
