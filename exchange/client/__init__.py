@@ -1,8 +1,10 @@
 """What a participant's program imports: `from exchange.client import Exchange`.
 
-Needs httpx, cryptography, joserfc and rfc8785; `read` needs an extra: pandas, arrow or duckdb.
+Needs httpx, cryptography, joserfc and rfc8785; `read` needs an extra: pandas,
+arrow or duckdb; `verify_delivery` needs webhooks.
 """
 
+from exchange.client.deliveries import Delivery, verify_delivery
 from exchange.client.documents import (
     Explanation,
     File,
@@ -33,6 +35,7 @@ from exchange.client.proofs import Proof
 __all__ = [
     "AsyncExchange",
     "ClientError",
+    "Delivery",
     "Exchange",
     "Explanation",
     "File",
@@ -54,4 +57,5 @@ __all__ = [
     "Said",
     "Undecided",
     "Waiting",
+    "verify_delivery",
 ]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 
+from exchange.client import verify_delivery
 from exchange.client.profile import create_profile
 from tests.support.actors import join, operator
 from tests.support.commands import environment, exchange
@@ -37,7 +38,10 @@ def test_the_verbs_of_webhooks(tmp_path: Path) -> None:
         made = json.loads(run("add", receiver.url))
         until(lambda: receiver.taken)
         jwks = httpx.get(server.url + "/oauth/jwks").json()
-        verify(receiver.taken[0], receiver.origin, jwks)
+        first = receiver.taken[0]
+        verify(first, receiver.origin, jwks)
+        delivered = verify_delivery(receiver.url, first.headers, first.body, jwks)
+        assert (delivered.index, delivered.event) == (first.index, first.event)
         assert [each["id"] for each in json.loads(run("list", "--json"))] == [made["id"]]
         assert made["id"] in run("list")
         assert json.loads(run("pause", made["id"]))["status"] == "paused"

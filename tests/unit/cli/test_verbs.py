@@ -1,7 +1,9 @@
 """Every verb explains itself, starts quickly, and ends wrong usage with 2."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -10,6 +12,7 @@ from typer.testing import CliRunner
 from exchange.cli.main import app
 from tests.support.commands import environment, exchange
 
+ROOT = Path(__file__).parents[3]
 HEAVY = (
     "fastapi",
     "starlette",
@@ -30,6 +33,19 @@ def leaves(command, path=()):
 
 
 VERBS = dict(leaves(typer.main.get_command(app)))
+
+
+def test_the_readmes_table_names_verbs_that_there_are():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    table = readme.partition("## Who does what")[2].partition("\n## ")[0]
+    rows = [line for line in table.splitlines() if line.startswith("|")][2:]
+    named = [words for row in rows for words in re.findall("`([^`]+)`", row.split("|")[3])]
+    assert len(named) >= 40
+    for words in named:
+        path = tuple(word for word in words.split() if not word.startswith("--"))
+        assert any(path[: len(verb)] == verb for verb in VERBS), words
+    groups = {verb[0] for verb in VERBS} - {"run", "demo", "serve", "init", "profile", "whoami"}
+    assert groups - {"webhook"} <= {words.split()[0] for words in named}
 
 
 def test_these_are_the_verbs():
