@@ -97,7 +97,7 @@ def commit(connection: Connection, log: Log, writes: Sequence[Write], now_ms: in
     hashes = [leaf_hash(event.entry) for event in events]
     _delete_rows(connection, admitted)
     _insert_rows(connection, admitted, starts)
-    _update_rows(connection, admitted)
+    _update_rows(connection, log.log_id, admitted)
     _note_once_and_spent(connection, log.log_id, admitted, seen)
     if not events:
         results = [Committed(size, ()) if r is None else r for r in refusals]
@@ -222,15 +222,14 @@ def _depth(table: Table) -> int:
     return 1 + max((_depth(parent) for parent in parents), default=0)
 
 
-def _update_rows(connection: Connection, writes: Sequence[Write]) -> None:
+def _update_rows(connection: Connection, log_id: str, writes: Sequence[Write]) -> None:
     for write in writes:
         for item in write.updates:
             table = item.table
-            result = connection.execute(
-                update(table)
-                .where(table.c.id == item.id, table.c.rev == item.rev)
-                .values(rev=item.rev + 1, **item.values)
-            )
+            statement = update(table).where(table.c.id == item.id, table.c.rev == item.rev)
+            if "log_id" in table.c:
+                statement = statement.where(table.c.log_id == log_id)
+            result = connection.execute(statement.values(rev=item.rev + 1, **item.values))
             if result.rowcount != 1:  # its rev was read under lock: never, unless the schema lies
                 raise RuntimeError(f"{table.name} {item.id} changed under its lock")
 

@@ -5,8 +5,9 @@ import re
 import pytest
 
 from exchange.errors import Unavailable
+from exchange.ledger.follow import FOLLOWERS
 from exchange.ledger.ledger import ENTRIES
-from exchange.ledger.write import Committed, Insert, LeafIndex, Spend, Write
+from exchange.ledger.write import Committed, Insert, LeafIndex, Spend, Update, Write
 from exchange.participants.store import ORGANISATIONS
 from tests.support.judge import judge_log
 from tests.support.ledgers import client, entries, kinds, once, one_batch, organisation
@@ -96,3 +97,13 @@ async def test_readers_cannot_write(ledger):
             await ledger.db.read(lambda c, s=statement: c.execute(s))
         assert re.search("(?i)read-?only", f"{refused.value} {refused.value.__cause__}")
     assert await ledger.size() == 1
+
+
+async def test_another_logs_row_of_the_same_name_is_left_alone(database, ledger):
+    """Followers have one name in every log."""
+    row = {"log_id": ledger.log_id, "id": "f", "next_index": 1, "rev": 1}
+    await ledger.commit(Write(inserts=[Insert(FOLLOWERS, row)]))
+    database.sql("INSERT INTO followers (log_id, id, next_index, rev) VALUES ('zzzz', 'f', 7, 1)")
+    await ledger.commit(Write(updates=[Update(FOLLOWERS, "f", 1, {"next_index": 2})]))
+    rows = database.sql("SELECT log_id, next_index, rev FROM followers WHERE id = 'f'")
+    assert sorted(rows) == sorted([(ledger.log_id, 2, 2), ("zzzz", 7, 1)])
