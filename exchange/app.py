@@ -142,7 +142,7 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
             page,
         ),
         catalog_versions_api.router(parts.catalog, page),
-        previews_api.router(parts.catalog),
+        previews_api.router(parts.catalog, parts.participants),
         dcat_api.router(parts.catalog, parts.participants, settings.issuer_url, page),
         participants_api.router(parts.ledger, parts.participants, page),
         members_api.router(parts.ledger, parts.participants),

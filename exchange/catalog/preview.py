@@ -69,14 +69,14 @@ async def read_preview(db: Database, offering_id: str, version: int) -> Preview:
 
 
 def shown_samples(preview: Preview, offering: Offering) -> list[dict[str, Any]]:
-    """Return the samples that may be shown; raises NotFound where there is none.
+    """Return the samples that may be shown; raises NotFound where there is none, or for now none.
 
     The rows were chosen at publication; asking the terms again here keeps a row that should not
     have been kept from being shown.
     """
     most = offering.terms.rows_shown
     shown = [{**each, "rows": each["rows"][:most]} for each in preview.samples if each["rows"]]
-    if offering.status == "withdrawn" or not most or not shown:
+    if offering.standing != "published" or not most or not shown:
         raise no_sample()
     return shown
 

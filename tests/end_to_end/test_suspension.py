@@ -211,3 +211,15 @@ def vars_of(session):
         "organisation_id": profile.organisation_id,
         "key": profile.key,
     }
+
+
+def test_a_suspended_offering_or_platform_shows_no_rows(by, platform, sme):
+    table = publish(platform, b"a,b\n1,2\n", file_name="t.csv", sample_rows=1)["id"]
+    for target in (table, platform.profile.organisation_id):
+        assert sme.get(f"/v1/offerings/{table}/sample")["files"][0]["rows"] == [[1, 2]]
+        hold = by.post("/v1/holds", {"target": target, "reason": "security_incident"})["id"]
+        with pytest.raises(Refusal) as refused:
+            sme.get(f"/v1/offerings/{table}/sample")
+        assert refused.value.code == "sample_unknown"
+        by.post(f"/v1/holds/{hold}/lift", {"text": "settled"})
+    assert sme.get(f"/v1/offerings/{table}/sample")["files"][0]["rows"] == [[1, 2]]

@@ -9,9 +9,10 @@ from exchange.catalog.api.filters import OfferingId
 from exchange.catalog.api.tagged import TaggedRoute, tagged
 from exchange.catalog.documents import may_know
 from exchange.catalog.model import Offering
-from exchange.catalog.preview import read_preview, shown_samples
+from exchange.catalog.preview import no_sample, read_preview, shown_samples
 from exchange.catalog.store import Catalog, unknown_offering
 from exchange.http import Body, Caller, caller_with
+from exchange.participants.store import Participants
 
 
 class ColumnOut(Body):
@@ -56,7 +57,7 @@ class SampleOut(Body):
     files: list[SampleTableOut]
 
 
-def router(catalog: Catalog) -> APIRouter:
+def router(catalog: Catalog, participants: Participants) -> APIRouter:
     """Return the routes of schemas and samples."""
     routes = APIRouter(prefix="/v1", tags=["catalog"], route_class=TaggedRoute)
     reader = caller_with("catalog")
@@ -81,6 +82,8 @@ def router(catalog: Catalog) -> APIRouter:
         offering = await known(offering_id, caller)
         preview = await read_preview(catalog.db, offering.id, offering.version)
         shown = shown_samples(preview, offering)
+        if (await participants.organisation(offering.provider_id)).status != "active":
+            raise no_sample()
         files = [SampleTableOut.model_validate(each) for each in shown]
         return SampleOut(offering_id=offering.id, version=offering.version, files=files)
 
