@@ -2,9 +2,12 @@
 
 import hashlib
 import os
+import secrets
 from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
+from types import ModuleType
+from typing import IO
 from urllib.parse import quote
 
 import httpx
@@ -13,6 +16,12 @@ from exchange.client.core import Core, as_json, is_passing, pause_after
 from exchange.client.documents import File, Listed
 from exchange.client.errors import NotAsPublished, NotReachable, Refused
 from exchange.client.flow import Flow, Pause, Work
+
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:  # on Windows two downloads into one folder are not told apart
+    fcntl = None
 
 PIECE = 256 * 1024
 IN_VAIN = 6  # attempts one after the other that bring no byte
@@ -92,14 +101,36 @@ def _shorter(item: File, size: int) -> NotAsPublished:
     )
 
 
+def _own(path: Path) -> tuple[Path, IO[bytes]]:
+    """Open a part that nobody else writes to: while another download has it, one beside it."""
+    file = path.open("a+b")
+    if _is_ours(file, path):
+        return path, file
+    file.close()
+    own = path.with_name(f"{path.stem}.{secrets.token_hex(4)}.part")
+    return own, own.open("a+b")
+
+
+def _is_ours(file: IO[bytes], path: Path) -> bool:
+    """Take the lock on an open part; not where another has it, or has just finished with it."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except OSError:
+        return False
+
+
 class Part:
     """The bytes of a file that are here so far."""
 
     def __init__(self, item: File, path: Path, progress: Progress | None = None) -> None:
         self._item, self._path, self._progress = item, path, progress
-        self.path = path.with_name(f"{path.name}.{item.sha256[:16]}.part")
         self._digest, self.size, self.is_begun = hashlib.sha256(), 0, False
-        self._file = self.path.open("a+b")
+        shared = path.with_name(f"{path.name}.{item.sha256[:16]}.part")
+        self.path, self._file = _own(shared)
+        self._goes_on = self.path == shared
         self._file.seek(0)
         while piece := self._file.read(PIECE):
             self._digest.update(piece)
@@ -152,9 +183,9 @@ class Part:
         self.path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Keep what is here for another attempt; nothing of a file of which nothing came."""
+        """Keep what is here for another attempt, where there is something that it would find."""
         self._file.close()
-        if not self.size:
+        if not (self.size and self._goes_on):
             self.drop()
 
     def _anew(self) -> None:

@@ -8,7 +8,8 @@ import threading
 
 import pytest
 
-from exchange.client import NotAsPublished, Refused
+from exchange.client import File, NotAsPublished, Refused
+from exchange.client.transfer import Part
 from tests.support.either import MODES, Either, joined
 
 DATA = bytes(range(256)) * 4000
@@ -196,3 +197,23 @@ def test_an_empty_file_is_a_file(over, tmp_path, monkeypatch):
     monkeypatch.setitem(globals(), "SHA", empty)
     assert me.download("g", tmp_path)[0].read_bytes() == b""
     assert [each.name for each in tmp_path.iterdir()] == ["data.bin"]
+
+
+def test_two_downloads_into_one_folder_do_not_mix(tmp_path):
+    item = File.of({"name": "data.bin", "bytes": len(DATA), "sha256": SHA, "url": "u"})
+    path = tmp_path / "data.bin"
+    first, second = Part(item, path), Part(item, path)
+    for at in range(0, len(DATA), 1000):
+        first.write(DATA[at : at + 1000])
+        second.write(DATA[at : at + 1000])
+    for part in (second, first):
+        part.finish()
+        part.close()
+        assert path.read_bytes() == DATA
+    cut, other = Part(item, path), Part(item, path)
+    cut.write(DATA[:10])
+    other.write(DATA[:20])
+    for part in (cut, other):
+        part.close()
+    assert [Part(item, path).size] == [10]
+    assert len(list(tmp_path.iterdir())) == 2
