@@ -15,7 +15,10 @@ from typing import Any
 
 from exchange.clock import now_ms, rfc3339
 
-FIELDS = ("request_id", "method", "route", "status", "milliseconds", "client_id", "code")
+FIELDS = (
+    *("request_id", "method", "route", "status", "milliseconds", "client_id", "code"),
+    *("leaf_index", "looked", "placed", "lifted", "failed"),  # of a pass that decides grants anew
+)
 FRAMES = 6
 LONGEST = 500
 

@@ -11,6 +11,7 @@ from typing import IO, Any
 from connectors.files import FileSource
 from exchange.access.chase_requests import chase_requests
 from exchange.access.close_sessions import close_sessions
+from exchange.access.redecide import Redecider
 from exchange.access.request_access import Desk
 from exchange.access.revoke_grant import end_grants
 from exchange.access.store import AccessStore
@@ -140,10 +141,11 @@ async def open_parts(settings: Settings) -> Parts:
         sender = Sender(MessageKey(*token_keys.signing), webhook_allow)
         deliverer = Deliverer(webhooks, participants, sender, issuer=settings.issuer_url)
         tasks = [
-            asyncio.create_task(deliverer.run()),
-            asyncio.create_task(_follow(ledger, await ledger.size(), caches)),
-            asyncio.create_task(_sweep(desk, settings.sweep_seconds)),
-            asyncio.create_task(LogIndex(ledger).run()),
+            asyncio.create_task(deliverer.run(), name="webhooks"),
+            asyncio.create_task(_follow(ledger, await ledger.size(), caches), name="caches"),
+            asyncio.create_task(_sweep(desk, settings.sweep_seconds), name="sweep"),
+            asyncio.create_task(LogIndex(ledger).run(), name="log index"),
+            asyncio.create_task(Redecider(desk).run(), name="redecide"),
         ]
         undo.pop_all()
         return Parts(

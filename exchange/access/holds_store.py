@@ -59,6 +59,16 @@ class HoldsStore:
         rows = await self.db.read(lambda c: c.execute(query).all())
         return [_hold(row) for row in rows]
 
+    async def by_rule(self, grant_ids: Collection[str]) -> Mapping[str, Hold]:
+        """Return the open holds that a rule placed on any of these grants; one each at most."""
+        query = self._query().where(
+            HOLDS.c.target_id.in_(grant_ids),
+            HOLDS.c.placed_by == "rule",
+            HOLDS.c.lifted_ms.is_(None),
+        )
+        rows = await self.db.read(lambda c: c.execute(query).all())
+        return {row.target_id: _hold(row) for row in rows}
+
     async def suspending(self, grants: Sequence[Grant]) -> Mapping[str, Sequence[Hold]]:
         """Return the open holds that suspend each of these grants, by the grant's id."""
         held = [grant for grant in grants if grant.holds or grant.holds_around]

@@ -114,6 +114,22 @@ class AccessStore:
         rows = await self._page(query, GRANTS, caller, after, limit)
         return [_grant(row) for row in rows]
 
+    async def standing(
+        self, after: str, limit: int, *, consumer_id: str | None = None
+    ) -> Sequence[Grant]:
+        """Return grants that neither ended nor were revoked, suspended ones too, oldest first."""
+        query = select(*_GRANT).where(
+            GRANTS.c.log_id == self.ledger.log_id,
+            GRANTS.c.id > after,
+            GRANTS.c.status == "active",
+            GRANTS.c.ends_ms > now_ms(),
+        )
+        if consumer_id is not None:
+            query = query.where(GRANTS.c.consumer_id == consumer_id)
+        query = query.order_by(GRANTS.c.id).limit(limit)
+        rows = await self.db.read(lambda c: c.execute(query).all())
+        return [_grant(row) for row in rows]
+
     async def answers(
         self, caller: Caller, after: str | None, limit: int, **only: str | None
     ) -> Sequence[Answer]:

@@ -38,6 +38,15 @@ def read_place(connection: Connection, log_id: str, name: str) -> Place | None:
     return Place(row.next_index, row.rev) if row is not None else None
 
 
+def moved(write: Write, log_id: str, name: str, place: Place | None, after: int) -> Write:
+    """Return a write that also moves a follower on, unless another has moved it meanwhile."""
+    if place is None:
+        row = {"log_id": log_id, "id": name, "next_index": after, "rev": 1}
+        return replace(write, inserts=[*write.inserts, Insert(FOLLOWERS, row)])
+    update = Update(FOLLOWERS, name, place.rev, {"next_index": after})
+    return replace(write, updates=[*write.updates, update])
+
+
 class Follower:
     """One named reader of one log."""
 
@@ -59,18 +68,10 @@ class Follower:
         write = await self._handle(leaves)
         after = leaves[-1].index + 1
         try:
-            await self._ledger.commit(self._moved(write, place, after))
+            await self._ledger.commit(moved(write, self._ledger.log_id, self.name, place, after))
         except Stale:
             return 0
         return len(leaves)
-
-    def _moved(self, write: Write, place: Place | None, after: int) -> Write:
-        log_id, name = self._ledger.log_id, self.name
-        if place is None:
-            row = {"log_id": log_id, "id": name, "next_index": after, "rev": 1}
-            return replace(write, inserts=[*write.inserts, Insert(FOLLOWERS, row)])
-        moved = Update(FOLLOWERS, name, place.rev, {"next_index": after})
-        return replace(write, updates=[*write.updates, moved])
 
     async def run(self) -> None:
         """Follow for ever; whatever goes wrong is logged and tried again."""

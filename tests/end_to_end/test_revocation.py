@@ -44,12 +44,19 @@ def hold(by, target):
     by.post("/v1/holds", {"target": target, "reason": "security_incident"})
 
 
+def move_away(by, org_id):
+    """What the policy would refuse now: a hold by the rule follows by itself."""
+    body = {"value": "US", "evidence": "verified"}
+    by.put(f"/v1/organisations/{org_id}/attributes/jurisdiction", body)
+
+
 CUTS = {
     "grant revoked": lambda p, o, s, g: p.post(f"/v1/grants/{g['id']}/revoke", {}),
     "client disabled": lambda p, o, s, g: o.post(f"/v1/clients/{s.profile.client_id}/disable"),
     "grant held": lambda p, o, s, g: hold(p, g["id"]),
     "offering held": lambda p, o, s, g: hold(p, g["offering_id"]),
     "consumer held": lambda p, o, s, g: hold(o, g["consumer_id"]),
+    "consumer's attribute": lambda p, o, s, g: move_away(o, g["consumer_id"]),
 }
 
 

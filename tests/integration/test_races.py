@@ -22,7 +22,7 @@ from exchange.participants.store import CLIENTS, ORGANISATIONS
 from exchange.policy.activate import ACTIVE, STATE
 from tests.support.desk import KEY, open_world
 from tests.support.judge import judge
-from tests.support.ledgers import OwnDatabase, open_exchange
+from tests.support.ledgers import OwnDatabase, cancel, open_exchange
 
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 PLACES = [
@@ -78,7 +78,7 @@ async def worlds(place):
         if where == "here":
             yield world, world
             return
-        parts.tasks[0].cancel()  # the follower: this worker's caches hear of nothing
+        cancel(parts, "caches")  # which hear of nothing now
         async with open_exchange(database) as others:
             yield world, replace_parts(world, others)
 

@@ -184,18 +184,32 @@ def open_ledger(
 
 
 @contextlib.asynccontextmanager
-async def open_exchange(database: OwnDatabase, **settings) -> AsyncIterator[Parts]:
-    """Every part of an exchange but HTTP, as `exchange serve` builds them."""
+async def open_exchange(
+    database: OwnDatabase, *, redecides=False, **settings
+) -> AsyncIterator[Parts]:
+    """Every part of an exchange but HTTP, as `exchange serve` builds them.
+
+    Grants are decided anew when a test says so, unless `redecides`: a leaf that comes by itself
+    would come between two reads of the judge.
+    """
     cache, compiled = database.state / "cache", _compiled()
     if compiled.exists() and not cache.exists():
         shutil.copytree(compiled, cache)
     parts = await open_parts(database.settings(**settings))
     if not compiled.exists():
         shutil.copytree(cache, compiled)
+    if not redecides:
+        cancel(parts, "redecide")
     try:
         yield parts
     finally:
         await parts.close()
+
+
+def cancel(parts: Parts, name: str) -> None:
+    """End one of the tasks that run beside the requests."""
+    (task,) = [task for task in parts.tasks if task.get_name() == name]
+    task.cancel()
 
 
 def some_event(ledger: Ledger, subject: str = "subject", **data) -> Event:
