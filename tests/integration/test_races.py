@@ -12,7 +12,7 @@ import pytest
 
 from connectors.gateway.door import DoorRefused, Use
 from exchange.access.authorize_grant import authorize_grant
-from exchange.errors import Forbidden, Unavailable
+from exchange.errors import Conflict, Forbidden, Unavailable
 from exchange.formats.tokens import make_client_assertion
 from exchange.ledger.write import Update, Write
 from exchange.mounted_gateway import MountedDoor
@@ -330,3 +330,17 @@ async def test_withdrawing_an_offering_leaves_grants_in_force(worlds):
     grant, tokens = (await world.ask()).grant, endpoint(world.parts)
     await other.withdraw()
     assert (await tokens.answer(form(world, grant)))["access_token"]
+
+
+@pytest.mark.parametrize("what", ["grant held", "offering held", "consumer held", "provider held"])
+async def test_no_renewal_under_a_hold(database, worlds, what):
+    """It is placed after the policy has permitted the renewal, and before that commits."""
+    world, other = worlds
+    grant = (await world.ask()).grant
+    _, change = USE_CHANGES[what]
+    world.meddler.change, world.meddler.times = lambda: change(other, grant), 1
+    with pytest.raises(Conflict) as refused:
+        await world.renew(grant.id, 60)
+    assert refused.value.code == "grant_suspended"
+    assert judge(database.sql).count("grant.renewed.v1") == world.meddler.times == 0
+    assert len(database.sql("SELECT id FROM access_requests")) == 1

@@ -3,57 +3,11 @@
 `RACE_ROUNDS` is how often each race is run; tests/campaigns/races.py asks for many.
 """
 
-import asyncio
-import os
-
-import pytest
-
 from exchange.access.chase_requests import chase_requests
-from exchange.errors import ExchangeError
-from tests.support.desk import World, open_world
+from tests.support.desk import open_world
 from tests.support.judge import judge
-from tests.support.ledgers import OwnDatabase, open_exchange
-
-ROUNDS = int(os.environ.get("RACE_ROUNDS", "20"))
-PLACES = [
-    pytest.param(("sqlite", 1), id="sqlite", marks=pytest.mark.sqlite),
-    pytest.param(("postgres", 2), id="two workers", marks=pytest.mark.postgres),
-]
-
-
-def on(world: World, parts) -> World:
-    """The same world, as another worker serves it."""
-    other = World(parts, world.operator)
-    other.platform, other.sme, other.offering = world.platform, world.sme, world.offering
-    return other
-
-
-@pytest.fixture(params=PLACES)
-async def place(request, tmp_path):
-    """The database, and the world as each of two callers finds it: on one worker or on two."""
-    kind, count = request.param
-    database = OwnDatabase(kind, tmp_path / "state")
-    async with open_exchange(database) as parts:
-        world = await open_world(parts)
-        world.offering = await world.publish(approval="provider", approvers=1)
-        if count == 1:
-            yield database, world, world
-        else:
-            async with open_exchange(database) as others:
-                yield database, world, on(world, others)
-    database.remove()
-
-
-async def at_once(*calls):
-    """Start all in one turn; whatever an act may not do any more is an answer too."""
-    results = await asyncio.gather(*calls, return_exceptions=True)
-    for result in results:
-        assert not isinstance(result, BaseException) or isinstance(result, ExchangeError), result
-    return results
-
-
-def purposes(n: int) -> str:
-    return ("logistics_planning", "scientific_research")[n % 2]
+from tests.support.ledgers import open_exchange
+from tests.support.race import ROUNDS, at_once, on, purposes
 
 
 async def status_of(world, request_id):
