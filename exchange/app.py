@@ -36,9 +36,11 @@ from exchange.mounted_gateway import MountedDoor, MountedSources
 from exchange.oauth import api as oauth_api
 from exchange.oauth.authenticate import Authenticator
 from exchange.oauth.model import GrantForToken
+from exchange.participants.api import engagements as engagements_api
 from exchange.participants.api import members as members_api
 from exchange.participants.api import organisations as participants_api
 from exchange.participants.model import Client, Organisation
+from exchange.participants.record_read import ReadRecorder
 from exchange.parts import Parts, open_parts
 from exchange.portal import home
 from exchange.settings import Settings
@@ -118,6 +120,7 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
         )
 
     app.state.authenticate = authenticate
+    app.state.record_read = ReadRecorder(parts.ledger, parts.participants)
     for router in (  # the framework tries them in this order: the busiest first
         requests_api.router(desk, page),
         grants_api.router(desk, page),
@@ -146,6 +149,7 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
         dcat_api.router(parts.catalog, parts.participants, settings.issuer_url, page),
         participants_api.router(parts.ledger, parts.participants, page),
         members_api.router(parts.ledger, parts.participants),
+        engagements_api.router(parts.engagements, parts.participants, page),
         webhooks_api.router(parts.webhooks, parts.participants, parts.webhook_allow, page),
         health.router(parts),
         home.router(parts.ledger, settings),

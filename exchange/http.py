@@ -2,19 +2,22 @@
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Depends, Header, Query, Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field
 
-from exchange.errors import BadInput, ExchangeError, Forbidden, Unauthenticated
+from exchange.asked import Asked, asked
+from exchange.clock import RFC3339, parse_rfc3339
+from exchange.errors import BadInput, ExchangeError, Forbidden, Unauthenticated, Unavailable
+from exchange.strict_json import read_json
 
 T = TypeVar("T")
 TITLES = {
@@ -57,6 +60,8 @@ class Caller:
     member_rev: int | None = None  # of the member's record, likewise
     member_roles: frozenset[str] = frozenset()
     is_suspended: bool = False  # its organisation: it may read what concerns it, and appeal
+    # An auditor's, which give it its sight: ids and revs. Whoever has any has its reads recorded.
+    engagements: tuple[tuple[str, int], ...] = ()
 
     @property
     def operates(self) -> bool:
@@ -87,6 +92,8 @@ class Caller:
 
 
 Authenticate = Callable[[str], Awaitable[Caller]]
+RecordRead = Callable[[Caller, Asked], Awaitable[bool]]
+TRIES = 3
 
 
 def bearer_token(request: Request) -> str:
@@ -102,22 +109,28 @@ def bearer_token(request: Request) -> str:
     return token
 
 
-def caller_with(scope: str | None, *roles: str, while_suspended: bool = False) -> Any:
+def caller_with(
+    scope: str | None,
+    *roles: str,
+    while_suspended: bool = False,
+    own_affairs: bool = False,
+) -> Any:
     """Return a dependency that gives the caller, who needs the scope and one of the roles.
 
     Of several scopes, written with spaces between, any one will do; None asks for none. Of a
     suspended organisation it may read, and change something only `while_suspended`.
+
+    What an auditor reads is recorded here, before the route begins. A route of `own_affairs` is not
+    recorded and gives its caller no sight beyond its own; nor does anybody change what others have
+    by an engagement to read.
     """
     wanted = (scope or "").split()
 
-    async def caller(request: Request, _shown: Annotated[Any, Depends(bearer)]) -> Caller:
-        authenticate: Authenticate = request.app.state.authenticate
-        known = await authenticate(bearer_token(request))
-        request.state.client_id = known.client_id
+    def check(known: Caller, request: Request) -> None:
         if roles and not known.may(*roles):
             raise Forbidden("role_missing", f"Only {' or '.join(roles)} may do this.")
         lacks = bool(wanted) and known.scopes.isdisjoint(wanted)
-        changes = request.method not in ("GET", "HEAD") and not while_suspended
+        changes = request.method not in _READS and not while_suspended
         if known.is_suspended and (changes or lacks):
             raise Forbidden(
                 "organisation_suspended",
@@ -126,9 +139,40 @@ def caller_with(scope: str | None, *roles: str, while_suspended: bool = False) -
             )
         if lacks:
             raise Forbidden("scope_missing", f"The token lacks the scope {' or '.join(wanted)}.")
-        return known
 
+    async def caller(request: Request, _shown: Annotated[Any, Depends(bearer)]) -> Caller:
+        authenticate: Authenticate = request.app.state.authenticate
+        token = bearer_token(request)
+        for _ in range(TRIES):
+            known = await authenticate(token)
+            request.state.client_id = known.client_id
+            check(known, request)
+            if not known.engagements:
+                return known
+            if own_affairs or request.method not in _READS:
+                return replace(known, sight=frozenset(), engagements=())
+            record: RecordRead = request.app.state.record_read
+            if await record(known, _asked(request)):
+                return known
+        raise Unavailable("busy", "Your engagements change just now.", hint="Try again.")
+
+    caller.own_affairs = own_affairs  # type: ignore[attr-defined]  # for whoever lists the routes
     return Depends(caller)
+
+
+_READS = ("GET", "HEAD")
+
+
+def _asked(request: Request) -> Asked:
+    route: APIRoute = request.scope["route"]
+    query = request.query_params.multi_items()
+    return asked(route.path, request.path_params, query, _known(route.dependant))
+
+
+def _known(dependant: Dependant) -> frozenset[str]:
+    """Return the names of the query's parameters that a route knows."""
+    names = frozenset(field.alias for field in dependant.query_params)
+    return names.union(*(_known(each) for each in dependant.dependencies))
 
 
 IdempotencyKey = Annotated[
@@ -145,6 +189,29 @@ Cursor = Annotated[
     str | None,
     Query(max_length=200, pattern=r"^[A-Za-z0-9_-]+$", description="`next` of the page before"),
 ]
+
+Moment = Annotated[
+    str | None,
+    Query(
+        pattern=RFC3339,
+        max_length=32,
+        examples=["2026-01-01T00:00:00Z"],
+        description="RFC 3339; in a URL its + is written %2B",
+    ),
+]
+
+
+def milliseconds(name: str, text: str | None) -> int | None:
+    """Read a moment; raises BadInput (422) for one that no calendar has."""
+    try:
+        return None if text is None else parse_rfc3339(text)
+    except ValueError as error:
+        raise BadInput(
+            "time_unknown",
+            f"`{name}` is no moment of the calendar.",
+            hint="Write it as 2026-01-01T00:00:00Z",
+            status=422,
+        ) from error
 
 
 class Page(BaseModel, Generic[T]):
@@ -182,35 +249,6 @@ class _StrictRequest(Request):
         if not hasattr(self, "_json"):
             self._json = read_json(await self.body())
         return self._json
-
-
-def read_json(body: bytes) -> Any:
-    """Read one JSON value in UTF-8, as RFC 8259 and RFC 7493 (I-JSON) want it.
-
-    Raises JSONDecodeError, also for a name that occurs twice, NaN, lone surrogates, and more levels
-    than the interpreter reads: what two readers would understand differently.
-    """
-    try:
-        text = body.decode()
-        value = json.loads(text, object_pairs_hook=_each_name_once, parse_constant=_no_constant)
-        if "\\ud" in text or "\\uD" in text:
-            json.dumps(value, ensure_ascii=False).encode()
-    except json.JSONDecodeError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise json.JSONDecodeError("not strict JSON", "", 0) from error
-    return value
-
-
-def _each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise ValueError("a name occurs twice")
-    return value
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
 
 
 class Body(BaseModel):

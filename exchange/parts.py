@@ -26,6 +26,8 @@ from exchange.ledger.start import load_signer
 from exchange.migrate import migrate
 from exchange.oauth.keys import TokenKeys, load_token_keys
 from exchange.participants.bootstrap import bootstrap_operator
+from exchange.participants.end_engagement import end_engagements
+from exchange.participants.engagements_store import EngagementsStore
 from exchange.participants.store import Participants
 from exchange.policy.activate import activate_policy
 from exchange.policy.door import PolicyEngine
@@ -64,6 +66,7 @@ class Parts:
     db: Database
     ledger: Ledger
     participants: Participants
+    engagements: EngagementsStore
     catalog: Catalog
     store: AccessStore
     desk: Desk
@@ -137,13 +140,14 @@ async def open_parts(settings: Settings) -> Parts:
         )
         policy = await activate_policy(ledger, engine)
         desk = Desk(ledger, participants, catalog, policy, store)
+        engagements = EngagementsStore(ledger)
         token_keys, webhooks = load_token_keys(settings.keys_dir), WebhookStore(ledger)
         sender = Sender(MessageKey(*token_keys.signing), webhook_allow)
         deliverer = Deliverer(webhooks, participants, sender, issuer=settings.issuer_url)
         tasks = [
             asyncio.create_task(deliverer.run(), name="webhooks"),
             asyncio.create_task(_follow(ledger, await ledger.size(), caches), name="caches"),
-            asyncio.create_task(_sweep(desk, settings.sweep_seconds), name="sweep"),
+            asyncio.create_task(_sweep(desk, engagements, settings.sweep_seconds), name="sweep"),
             asyncio.create_task(LogIndex(ledger).run(), name="log index"),
             asyncio.create_task(Redecider(desk).run(), name="redecide"),
         ]
@@ -153,6 +157,7 @@ async def open_parts(settings: Settings) -> Parts:
             db=db,
             ledger=ledger,
             participants=participants,
+            engagements=engagements,
             catalog=catalog,
             store=store,
             desk=desk,
@@ -222,12 +227,12 @@ async def _follow(
             await asyncio.sleep(1)
 
 
-async def _sweep(desk: Desk, seconds: float) -> None:
+async def _sweep(desk: Desk, engagements: EngagementsStore, seconds: float) -> None:
     """Write the leaves that follow the clock."""
     while True:
         await asyncio.sleep(seconds)
         try:
-            while await _followed(desk):
+            while await _followed(desk) + await end_engagements(engagements):
                 pass
         except Exception:  # it must be tried again
             log_to.exception("sweep_failed")

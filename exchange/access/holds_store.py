@@ -1,4 +1,4 @@
-"""Reads of holds. A party reads those on what is its own; the operator and auditors read all."""
+"""Reads of holds. A party reads those on what is its own, auditors what they are engaged for."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields

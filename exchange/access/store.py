@@ -52,12 +52,12 @@ _GRANT = [*GRANTS.c, HOLDS_AROUND.label("holds_around")]
 
 def visible(query: Any, table: Table, caller: Caller) -> Any:
     """Narrow a query to rows whose consumer or provider the caller may read about."""
-    if caller.sight is None:
+    ids = caller.in_sight
+    if ids is None:
         return query
     if not caller.sight:  # nearly everybody: their own organisation's
         own = caller.org_id
         return query.where(or_(table.c.consumer_id == own, table.c.provider_id == own))
-    ids = [caller.org_id, *caller.sight]
     return query.where(or_(table.c.consumer_id.in_(ids), table.c.provider_id.in_(ids)))
 
 

@@ -10,7 +10,6 @@ from exchange.participants.model import Client, Member, scopes_left, scopes_of
 from exchange.participants.store import Participants
 from exchange.settings import Settings
 
-READ_ALL = frozenset({"operator", "auditor"})
 RENEW = "POST /oauth/token gives a new one."
 
 
@@ -54,8 +53,7 @@ class Authenticator:
         allowed = scopes_of(organisation.roles, member_roles)
         scopes = known.scopes & scopes_left(allowed, organisation.status)
         is_suspended = organisation.status == "suspended"
-        sees_all = not (organisation.roles.isdisjoint(READ_ALL) or is_suspended)
-        sight: frozenset[str] | None = None if sees_all else frozenset()
+        sight = await self._participants.sight(organisation, self._clock())
         return Caller(
             client.id,
             organisation.id,
@@ -63,10 +61,11 @@ class Authenticator:
             scopes,
             client.rev,
             client.member_id,
-            sight,
+            sight.org_ids,
             member.rev if member is not None else None,
             member_roles or frozenset(),
             is_suspended=is_suspended,
+            engagements=sight.engagements,
         )
 
     async def _member(self, client: Client) -> Member | None:

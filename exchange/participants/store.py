@@ -9,6 +9,8 @@ from exchange.db import Database
 from exchange.errors import NotFound
 from exchange.http import Caller
 from exchange.ledger.write import RowKey
+from exchange.participants.engagements import Engagement, Sight, sight_of
+from exchange.participants.engagements_store import open_engagements
 from exchange.participants.model import Attribute, Client, Member, Organisation
 from exchange.participants.tables import ClientRow, MemberRow, OrganisationRow
 
@@ -28,13 +30,21 @@ def acting(caller: Caller) -> dict[RowKey, int]:
 
 
 class Participants:
-    """Organisations, members and clients by id, each with its cache."""
+    """Organisations, members, clients by id, auditors' engagements by auditor, each cached."""
 
     def __init__(self, db: Database) -> None:
         self.db = db
         self.organisations: RowCache[Organisation] = RowCache(self._load_organisation)
         self.clients: RowCache[Client] = RowCache(self._load_client)
         self.members: RowCache[Member] = RowCache(self._load_member)
+        self.engagements: RowCache[tuple[Engagement, ...]] = RowCache(self._load_engagements)
+
+    async def sight(self, organisation: Organisation, now_ms: int) -> Sight:
+        """Return whose affairs an organisation may read at this moment."""
+        held: tuple[Engagement, ...] | None = ()
+        if "auditor" in organisation.roles:
+            held = await self.engagements.get(organisation.id)
+        return sight_of(organisation, held or (), now_ms)
 
     async def organisation(self, org_id: str) -> Organisation:
         """Return an organisation, read now; raises NotFound."""
@@ -92,6 +102,7 @@ class Participants:
         self.organisations.drop(ids)
         self.clients.drop(ids)
         self.members.drop(ids)
+        self.engagements.drop(ids)
 
     async def _load_organisation(self, org_id: str) -> Organisation | None:
         def query(connection: Connection) -> Organisation | None:
@@ -112,6 +123,9 @@ class Participants:
         query = select(MEMBERS).where(MEMBERS.c.id == member_id)
         row = await self.db.point(lambda c: c.execute(query).one_or_none())
         return _member(row) if row is not None else None
+
+    async def _load_engagements(self, auditor_id: str) -> tuple[Engagement, ...]:
+        return await open_engagements(self.db, auditor_id)
 
 
 def _organisation(row: Row[tuple[object, ...]]) -> Organisation:

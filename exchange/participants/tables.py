@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, Column
+from sqlalchemy import JSON, BigInteger, Column, Index
 from sqlmodel import Field, SQLModel
 
 from exchange.columns import big, count, json_document
@@ -71,3 +71,41 @@ class MemberRow(SQLModel, table=True):
     invitation_expires_ms: int = Field(sa_column=big())
     rev: int
     created_ms: int = Field(sa_column=big())
+
+
+class EngagementRow(SQLModel, table=True):
+    """What an auditor was asked to look into. The purpose and its salt stand here only."""
+
+    __tablename__: ClassVar[str] = "engagements"
+    __table_args__ = (Index("ix_engagements_open", "ended_by", "ends_ms"),)
+    id: str = Field(primary_key=True)
+    auditor_id: str = Field(foreign_key="organisations.id", index=True)
+    scope: str
+    org_ids: list[str] = Field(sa_column=json_document())
+    purpose: str
+    salt: str
+    ends_ms: int = Field(sa_column=big())
+    opened_by: str
+    event_id: str
+    ended_by: str | None = None
+    ended_ms: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    end_event_id: str | None = None
+    rev: int
+    created_ms: int = Field(sa_column=big())
+
+
+class AuditReadRow(SQLModel, table=True):
+    """What an auditor read of others' affairs; `event_id` is the leaf that it made, if it did."""
+
+    __tablename__: ClassVar[str] = "audit_reads"
+    __table_args__ = (Index("ix_audit_reads_auditor", "auditor_id", "log_id", "id"),)
+    log_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    at_ms: int = Field(sa_column=big())
+    auditor_id: str
+    client_id: str
+    member_id: str | None = None
+    engagements: list[str] = Field(sa_column=json_document())
+    kind: str
+    filters: dict[str, str] = Field(sa_column=json_document())
+    event_id: str | None = None

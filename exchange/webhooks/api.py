@@ -73,7 +73,7 @@ def router(
 ) -> APIRouter:
     """Return the routes of webhooks."""
     routes = APIRouter(prefix="/v1", tags=["webhooks"], route_class=JSONRoute)
-    party = caller_with("participants")
+    party = caller_with("participants", own_affairs=True)
 
     @routes.post(
         "/webhooks", status_code=201, responses=problems(400, 401, 403, 409, 415, 422, 503)

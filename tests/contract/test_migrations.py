@@ -34,6 +34,7 @@ LOG_TABLES = {
     "uses",
     "use_ends",
     "webhooks",
+    "audit_reads",
 }
 
 

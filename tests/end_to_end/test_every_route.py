@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from exchange.client.profile import jwks_of, new_profile
-from tests.support.actors import TERMS
+from tests.support.actors import TERMS, engagement
 from tests.support.good_requests import GOOD, ORGANISATION, PERSON, assertion_form, org
 from tests.support.story import DATABASES, ROLES, WEBHOOK, World, exchange_on, make_world
 
@@ -98,6 +98,7 @@ def known(world: World, label: str) -> dict[str, list[str]]:
         "request_id": [world.waiting["id"], world.answer["id"], world.denied["id"]],
         "grant_id": [spare] if label.endswith(("revoke", "renew")) else [world.grant_id],
         "hold_id": [world.hold],
+        "engagement_id": [world.spare_engagement],
         "event_id": [world.answer["event_id"], world.denied["event_id"]],
         "webhook_id": [world.spare_webhook if label.startswith("DELETE") else world.webhook],
         "level": ["0"],
@@ -126,6 +127,7 @@ def good_body(world: World, label: str) -> dict[str, Any]:
         "POST /v1/grants/{grant_id}/renew": {"days": 5},
         "POST /v1/policy/explain": asked,
         "POST /v1/access-requests/{request_id}/ask": {"text": "Why?"},
+        "POST /v1/engagements": engagement(org(world.auditor), org(world.sme)),
         "POST /v1/holds": {"target": world.spare_answer["grant"]["id"], "reason": "other"},
     }.get(label, {})
 

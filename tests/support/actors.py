@@ -5,6 +5,7 @@ from pathlib import Path
 
 from exchange.client.profile import Profile, jwks_of, new_profile, read_profile
 from exchange.client.session import Session
+from exchange.clock import DAY_MS, now_ms, rfc3339
 
 SME_ATTRIBUTES = {
     "jurisdiction": "CN",
@@ -32,9 +33,18 @@ def operator(state: Path) -> Session:
 
 
 def join(
-    by: Session, name: str, roles: list[str], attributes: dict | None = None, evidence="verified"
+    by: Session,
+    name: str,
+    roles: list[str],
+    attributes: dict | None = None,
+    evidence="verified",
+    *,
+    engaged: bool = True,
 ) -> Session:
-    """Register an organisation with one client, and return that client's session."""
+    """Register an organisation with one client, and return that client's session.
+
+    An auditor is engaged for the whole log, for a month; see `engage` for others.
+    """
     made: Profile = new_profile(by.profile.url)
     organisation = by.post(
         "/v1/organisations",
@@ -49,7 +59,25 @@ def join(
     client = by.post(
         f"/v1/organisations/{organisation['id']}/clients", {"name": name, "jwks": jwks_of(made)}
     )
+    if "auditor" in roles and engaged:
+        engage(by, organisation["id"])
     return Session(replace(made, client_id=client["id"], organisation_id=organisation["id"]))
+
+
+def engage(by: Session, auditor_id: str, *named: str, days: float = 30) -> dict:
+    """Engage an auditor, as operator: for these organisations' affairs, or without any for all."""
+    return by.post("/v1/engagements", engagement(auditor_id, *named, days=days))
+
+
+def engagement(auditor_id: str, *named: str, days: float = 30) -> dict:
+    """What the operator posts to engage an auditor."""
+    return {
+        "auditor": auditor_id,
+        "scope": "named" if named else "whole",
+        "organisations": list(named),
+        "ends_at": rfc3339(now_ms() + int(days * DAY_MS)),
+        "purpose": "Yearly audit 年度审计",
+    }
 
 
 def member(by: Session, organisation: Session, name: str, roles: list[str]) -> Session:

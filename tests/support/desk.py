@@ -19,12 +19,14 @@ from exchange.catalog.publish_offering import (
     revise_offering,
     withdraw_offering,
 )
+from exchange.clock import DAY_MS, now_ms
 from exchange.formats.tokens import generate_client_key, public_jwks
 from exchange.http import Caller
 from exchange.ledger.write import Update, Write
 from exchange.mounted_gateway import MountedSources
 from exchange.participants.invite_member import accept_invitation, invite_member
 from exchange.participants.model import scopes_of
+from exchange.participants.open_engagement import open_engagement
 from exchange.participants.register_client import disable_client, register_client
 from exchange.participants.register_organisation import register_organisation, set_attribute
 from exchange.participants.store import CLIENTS, ORGANISATIONS
@@ -64,7 +66,7 @@ def operator(parts: Parts) -> Caller:
 
 def _caller(client_id: str, org_id: str, *held: str) -> Caller:
     roles = frozenset(held)
-    sight = None if roles & {"operator", "auditor"} else frozenset()
+    sight = None if "operator" in roles else frozenset()
     return Caller(client_id, org_id, roles, scopes_of(roles), sight=sight)
 
 
@@ -78,7 +80,7 @@ class World:
     sme: Caller = field(init=False)
     offering: Offering = field(init=False)
 
-    async def join(self, role: str, attributes=None) -> Caller:
+    async def join(self, role: str, attributes=None, *, engaged=True) -> Caller:
         parts = self.parts
         made = await register_organisation(
             parts.ledger,
@@ -90,7 +92,32 @@ class World:
             attributes=attributes or {},
         )
         client = await self.client(made.id)
-        return _caller(client.id, made.id, role)
+        joined = _caller(client.id, made.id, role)
+        if role != "auditor" or not engaged:
+            return joined
+        await self.engage(made.id)
+        return await self.seen(joined)
+
+    async def engage(self, auditor_id: str, *named: str, days=30, key=None, by=None):
+        """Engage an auditor: for these organisations' affairs, or without any for all."""
+        made, _ = await open_engagement(
+            self.parts.engagements,
+            self.parts.participants,
+            by or self.operator,
+            auditor_id,
+            scope="named" if named else "whole",
+            org_ids=named,
+            ends_ms=now_ms() + int(days * DAY_MS),
+            purpose="Yearly audit 年度审计",
+            idempotency_key=key,
+        )
+        return made
+
+    async def seen(self, caller: Caller) -> Caller:
+        """The caller with the sight that it has now."""
+        organisation = await self.parts.participants.organisation(caller.org_id)
+        sight = await self.parts.participants.sight(organisation, now_ms())
+        return replace(caller, sight=sight.org_ids, engagements=sight.engagements)
 
     async def client(self, org_id: str):
         parts = self.parts

@@ -10,7 +10,7 @@ from exchange.client.core import ASSERTION
 from exchange.client.profile import jwks_of, new_profile
 from exchange.client.session import Session
 from exchange.formats.tokens import make_client_assertion
-from tests.support.actors import TERMS, ask, publish
+from tests.support.actors import TERMS, ask, engage, engagement, publish
 from tests.support.story import WEBHOOK, World
 
 Send = Callable[..., httpx.Response]
@@ -112,6 +112,11 @@ def _hold(world: World, send: Send, *, then: str = "") -> httpx.Response:
         return send("platform", f"/v1/holds/{hold}{then}", json={"text": "settled"})
     finally:
         world.platform.post(f"/v1/holds/{hold}/lift", {})
+
+
+def _give_up(world: World, send: Send) -> httpx.Response:
+    made = engage(world.operator, org(world.auditor), org(world.sme))
+    return send("auditor", f"/v1/engagements/{made['id']}/end")
 
 
 def org(session: Session) -> str:
@@ -245,6 +250,15 @@ GOOD: dict[str, Good] = {
         "auditor", f"/v1/log/entries?start=1&limit=2&order=newest&organisation={org(w.sme)}"
     ),
     "GET /v1/log/export": lambda w, send: send("auditor", "/v1/log/export?format=csv"),
+    "POST /v1/engagements": lambda w, send: send(
+        "operator", "/v1/engagements", json=engagement(org(w.auditor), org(w.sme))
+    ),
+    "GET /v1/engagements": lambda w, send: send("auditor", "/v1/engagements?active=true&limit=1"),
+    "GET /v1/engagements/{engagement_id}": lambda w, send: send(
+        "auditor", f"/v1/engagements/{w.engagement}"
+    ),
+    "POST /v1/engagements/{engagement_id}/end": _give_up,
+    "GET /v1/log/reads": lambda w, send: send("auditor", "/v1/log/reads?limit=2"),
     "GET /v1/receipts/{event_id}": lambda w, send: send(
         "sme", f"/v1/receipts/{w.answer['event_id']}"
     ),

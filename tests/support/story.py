@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from exchange.client.session import Refusal, Session
-from tests.support.actors import SME_ATTRIBUTES, TERMS, ask, join, member, operator, publish
+from tests.support.actors import SME_ATTRIBUTES, TERMS, ask, engage, join, member, operator, publish
 from tests.support.infra import postgres_server
 from tests.support.server import WEBHOOK_ALLOW, ExchangeServer
 
@@ -47,6 +47,7 @@ class World:
     platform: Session
     sme: Session
     auditor: Session
+    idle: Session
     rival: Session
     approver: Session
     offering: dict
@@ -61,6 +62,8 @@ class World:
     spare_webhook: str
     waiting: dict
     hold: str
+    engagement: str
+    spare_engagement: str
 
     @property
     def grant_id(self) -> str:
@@ -75,7 +78,7 @@ class World:
         return {"Authorization": f"Bearer {getattr(self, name).token()}"}
 
 
-ROLES = ("operator", "platform", "approver", "sme", "auditor", "nobody", "grant token")
+ROLES = ("operator", "platform", "approver", "sme", "auditor", "idle", "nobody", "grant token")
 
 
 def make_world(server: ExchangeServer) -> World:
@@ -86,6 +89,7 @@ def make_world(server: ExchangeServer) -> World:
     sme = join(by, "Small Analytics 小型分析", ["sme"], SME_ATTRIBUTES)
     auditor = join(by, "Auditor", ["auditor"])
     spare = join(by, "Spare", ["sme"], SME_ATTRIBUTES)
+    [engagement] = [each["id"] for each in auditor.pages("/v1/engagements")]
     approver = member(by, platform, "Anna", ["approver"])
     offering = publish(platform)
     spare_offering = publish(platform, b"other bytes", file_name="spare.bin")
@@ -107,6 +111,7 @@ def make_world(server: ExchangeServer) -> World:
         platform=platform,
         sme=sme,
         auditor=auditor,
+        idle=join(by, "Auditor without an engagement", ["auditor"], engaged=False),
         rival=rival,
         approver=approver,
         offering=offering,
@@ -121,6 +126,8 @@ def make_world(server: ExchangeServer) -> World:
         spare_webhook=spare_hook,
         waiting=waiting,
         hold=hold,
+        engagement=engagement,
+        spare_engagement=engage(by, auditor.profile.organisation_id)["id"],
     )
 
 

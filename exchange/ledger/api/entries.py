@@ -1,11 +1,9 @@
 """The log's entries for auditors: listed, searched and exported."""
 
 import asyncio
-import re
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import IO, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
@@ -19,12 +17,15 @@ from exchange.http import (
     Body,
     Caller,
     Cursor,
+    Moment,
     Page,
     caller_with,
     decode_cursor,
     encode_cursor,
+    milliseconds,
     problems,
 )
+from exchange.ledger.api.sight import sight_in_log
 from exchange.ledger.export import Format, export_leaves
 from exchange.ledger.ledger import Leaf, Ledger
 from exchange.ledger.search import Wanted, search
@@ -32,20 +33,6 @@ from exchange.ledger.search import Wanted, search
 _ULID = "[0-9a-hjkmnp-tv-z]{26}"
 _LOG = "[0-9a-z]{4}_"
 PIECE = 256 * 1024
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MOMENT = (
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
-    r"(Z|[+-][0-9]{2}:[0-9]{2})$"
-)
-Moment = Annotated[
-    str | None,
-    Query(
-        pattern=_MOMENT,
-        max_length=32,
-        examples=["2026-01-01T00:00:00Z"],
-        description="RFC 3339; in a URL its + is written %2B",
-    ),
-]
 
 
 class LeafOut(Body):
@@ -100,32 +87,14 @@ def filters(
     }
     return Wanted(
         refs=frozenset(f"{name}:{value}" for name, value in named.items() if value is not None),
-        since_ms=_milliseconds("since", since),
-        until_ms=_milliseconds("until", until),
+        since_ms=milliseconds("since", since),
+        until_ms=milliseconds("until", until),
         start=start,
         newest=order == "newest",
     )
 
 
 Filters = Annotated[Wanted, Depends(filters)]
-
-
-def _milliseconds(name: str, text: str | None) -> int | None:
-    """Return the first whole millisecond that is not before a moment."""
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(re.sub(r"Z$", "+00:00", text))
-        since_1970 = moment - _EPOCH
-    except (ValueError, OverflowError) as error:
-        raise BadInput(
-            "time_unknown",
-            f"`{name}` is no moment of the calendar.",
-            hint="Write it as 2026-01-01T00:00:00Z",
-            status=422,
-        ) from error
-    microseconds = (since_1970.days * 86_400 + since_1970.seconds) * 1_000_000
-    return -(-(microseconds + since_1970.microseconds) // 1000)
 
 
 SignManifest = Callable[[dict[str, Any]], str]
@@ -168,9 +137,10 @@ def router(ledger: Ledger, page_items: int, issuer: str, sign: SignManifest) -> 
     ) -> Page[LeafOut]:
         """List and search entries in the log's order or against it (auditor, operator).
 
-        A page may hold fewer than `limit`, even none, and still name a `next`.
+        An auditor sees what its engagements cover. A page may hold fewer than `limit`, even none,
+        and still name a `next`.
         """
-        wanted = replace(wanted, sight=caller.in_sight)
+        wanted = replace(wanted, sight=sight_in_log(caller))
         found = await search(ledger, wanted, limit, _index(cursor))
         more = None if found.next is None else encode_cursor(str(found.next))
         return Page(items=[leaf_out(leaf) for leaf in found.leaves], next=more)
@@ -188,9 +158,9 @@ def router(ledger: Ledger, page_items: int, issuer: str, sign: SignManifest) -> 
         """Export entries as one file with a signed manifest: 100,000 at most (auditor, operator).
 
         JSON Lines hold the entries' own bytes. A cell of CSV that a spreadsheet might take for a
-        formula begins with an apostrophe.
+        formula begins with an apostrophe. An auditor exports what its engagements cover.
         """
-        wanted = replace(wanted, sight=caller.in_sight)
+        wanted = replace(wanted, sight=sight_in_log(caller))
         async with one_by_one:
             made = await export_leaves(ledger, wanted, form)
         claims = {"iss": issuer, "client_id": caller.client_id, **made.claims}

@@ -8,6 +8,7 @@ from exchange.errors import NotFound
 from exchange.formats.errors import FormatError
 from exchange.formats.tiles import parse_tile_path
 from exchange.http import Caller, caller_with, problems
+from exchange.ledger.api.sight import assert_sees_whole_log
 from exchange.ledger.ledger import Leaf, Ledger
 
 IMMUTABLE = "public, max-age=31536000, immutable"
@@ -44,7 +45,11 @@ def router(ledger: Ledger) -> APIRouter:
         path: Annotated[str, Path(max_length=100, examples=["000.p/1"])],
         caller: Annotated[Caller, auditor],
     ) -> Response:
-        """Return an entry bundle (C2SP tlog-tiles): auditors only, grants are business secrets."""
+        """Return an entry bundle (C2SP tlog-tiles): for auditors of the whole log.
+
+        Grants are business secrets, and a bundle holds everybody's.
+        """
+        assert_sees_whole_log(caller)
         return await _tile(ledger, "tile/entries/" + path, private=True)
 
     @routes.get(
@@ -65,7 +70,7 @@ def router(ledger: Ledger) -> APIRouter:
         responses={**_TEXT, **problems(401, 403, 404, 422, 503)},
     )
     async def get_receipt(event_id: EventId, caller: Annotated[Caller, party]) -> Response:
-        """Return an event's receipt (C2SP tlog-proof): its parties and auditors only."""
+        """Return an event's receipt (C2SP tlog-proof): its parties, and auditors engaged there."""
         found = await ledger.receipt(event_id)
         if found is None or not _may_read(found[0], caller):
             raise NotFound("event_unknown", "No such event.")

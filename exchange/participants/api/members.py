@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path
 from pydantic import AfterValidator, Field, StringConstraints
 
-from exchange.clock import rfc3339
+from exchange.clock import now_ms, rfc3339
 from exchange.errors import NotFound
 from exchange.http import (
     Body,
@@ -119,7 +119,7 @@ class MeOut(Body):
 def router(ledger: Ledger, participants: Participants) -> APIRouter:
     """Return the routes of members."""
     routes = APIRouter(prefix="/v1", tags=["members"], route_class=JSONRoute)
-    any_caller, any_role = caller_with(None), caller_with("participants")
+    any_role = caller_with("participants")
     manager = caller_with("members operate")
 
     @routes.post(
@@ -158,7 +158,7 @@ def router(ledger: Ledger, participants: Participants) -> APIRouter:
 
     @routes.get("/members/{member_id}", responses=problems(401, 403, 404, 422, 503))
     async def get_member(member_id: MemberId, caller: Annotated[Caller, any_role]) -> MemberOut:
-        """Show a member of your own organisation, or of any for operators and auditors."""
+        """Show a member of your own organisation, or of one that you may read about."""
         member = await participants.member(member_id)
         if not caller.reads(member.org_id):
             raise NotFound("member_unknown", "No such member.")
@@ -198,9 +198,12 @@ def router(ledger: Ledger, participants: Participants) -> APIRouter:
         return JoinedOut(member=_member_out(member), client=client_out(client))
 
     @routes.get("/me", responses=problems(401, 403, 503))
-    async def get_me(caller: Annotated[Caller, any_caller]) -> MeOut:
+    async def get_me(
+        caller: Annotated[Caller, caller_with(None, own_affairs=True)],
+    ) -> MeOut:
         """Who am I here, and what may I do with this token?"""
         organisation = await participants.organisation(caller.org_id)
+        sight = (await participants.sight(organisation, now_ms())).org_ids
         member = await participants.member(caller.member_id) if caller.member_id else None
         return MeOut(
             client=client_out(await participants.client(caller.client_id)),
@@ -212,7 +215,7 @@ def router(ledger: Ledger, participants: Participants) -> APIRouter:
                 roles=sorted(organisation.roles),
             ),
             scopes=sorted(caller.scopes),
-            sight="all" if caller.sight is None else sorted(caller.sight),
+            sight="all" if sight is None else sorted(sight),
         )
 
     return routes

@@ -168,9 +168,10 @@ def router(ledger: Ledger, participants: Participants, page_items: int) -> APIRo
         cursor: Cursor = None,
         limit: Annotated[int, Query(ge=1, le=page_items)] = min(50, page_items),
     ) -> Page[OrganisationOut]:
-        """List organisations: operators and auditors see all, others their own."""
-        only = None if caller.reads_all else {caller.org_id, *(caller.sight or ())}
-        found = await participants.list_organisations(decode_cursor(cursor), limit + 1, only)
+        """List organisations: your own, and whose affairs you may read (`sight` of /v1/me)."""
+        found = await participants.list_organisations(
+            decode_cursor(cursor), limit + 1, caller.in_sight
+        )
         more = encode_cursor(found[limit - 1].id) if len(found) > limit else None
         return Page(items=[_organisation_out(o) for o in found[:limit]], next=more)
 
@@ -178,7 +179,7 @@ def router(ledger: Ledger, participants: Participants, page_items: int) -> APIRo
     async def get_organisation(
         org_id: OrgId, caller: Annotated[Caller, any_role]
     ) -> OrganisationOut:
-        """Show an organisation: your own, or any for operators and auditors."""
+        """Show an organisation: your own, or one whose affairs you may read."""
         readable(caller, org_id)
         return _organisation_out(await participants.organisation(org_id))
 

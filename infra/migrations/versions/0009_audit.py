@@ -1,4 +1,4 @@
-"""The search index of the log, engagements of auditors, what they read."""
+"""The search index of the log."""
 
 import sqlalchemy as sa
 from alembic import op

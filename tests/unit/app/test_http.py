@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from exchange.errors import BadInput, Unauthenticated
-from exchange.http import bearer_token, decode_cursor, encode_cursor, language, read_json
+from exchange.http import bearer_token, decode_cursor, encode_cursor, language
+from exchange.strict_json import read_json
 
 VALUES = st.recursive(
     st.none()
