@@ -68,7 +68,9 @@ def audit_verify(
     profile: ProfilePath = DEFAULT_PROFILE,
     as_json: AsJson = False,
 ) -> None:
-    """Verify the whole log: every entry, every tile, every root (auditor of the whole, operator).
+    """Verify the whole log: every entry, every tile, every root.
+
+    For an auditor whose engagement covers the whole log, or the operator.
 
     Goes on where it was stopped, and proves that the log only grew since it was last verified.
     """
@@ -118,7 +120,10 @@ def audit_export(
     profile: ProfilePath = DEFAULT_PROFILE,
     as_json: AsJson = False,
 ) -> None:
-    """Export entries of the log into a file, with the signed manifest beside it (FILE.manifest)."""
+    """Export entries of the log into a file, with the signed manifest beside it (FILE.manifest).
+
+    An auditor exports what its engagements cover.
+    """
     by_name = file.suffix.removeprefix(".")
     params = given(
         organisation=organisation,

@@ -56,9 +56,11 @@ def play(step: Steps, world: World, operator: Path, url: str, lang: str) -> None
         if aside is not None:
             out.print(f"  {plain(world.folder)} belonged to another exchange: see {plain(aside)}")
         known = register(world, me) | life.invite(world, me)
+        engaged = life.engage(world, me)
     for name, profile in world.profiles().items():
         ids = f"{profile.organisation_id}  client {profile.client_id}"
         out.print(f"  {name:<12} {plain(ids)}" + _before(name in known))
+    out.print(plain(f"  the auditor is engaged for the whole log until {engaged}"), style="dim")
 
     step("The platform", "publishes a real data set, under terms of three kinds.")
     rows = write_dataset(world.dataset)

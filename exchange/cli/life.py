@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from exchange.cli.engagements import in_days
 from exchange.cli.log import read_log_key
 from exchange.cli.output import out, plain, print_said
 from exchange.cli.transfer import download
@@ -20,6 +21,7 @@ from exchange.client.session import Refusal, Session
 PURPOSE = "scientific_research"
 QUESTION = "Which routes will you look at?"
 ANSWER = "Freight on the routes to Chicago."
+ENGAGED_DAYS = 90
 FORM = {"intended_use": "Delays of connecting freight."}
 
 
@@ -44,6 +46,21 @@ def invite(world: World, operator: Session) -> set[str]:
             invited = operator.post(f"/v1/organisations/{platform}/members", body)
             _join(world.profile(name), operator.profile.url, invited["invitation"])
     return known
+
+
+def engage(world: World, operator: Session) -> str:
+    """Engage the auditor for the whole log, unless it is; return until when."""
+    auditor = read_profile(world.auditor).organisation_id
+    for held in operator.pages("/v1/engagements", auditor=auditor, active=True):
+        if held["scope"] == "whole" and held["ends_at"] > in_days(1):
+            return str(held["ends_at"])
+    body = {
+        "auditor": auditor,
+        "scope": "whole",
+        "ends_at": in_days(ENGAGED_DAYS),
+        "purpose": "The sample path's audit",
+    }
+    return str(operator.post("/v1/engagements", body)["ends_at"])
 
 
 def _join(path: Path, url: str, invitation: str) -> None:

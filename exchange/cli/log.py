@@ -49,7 +49,7 @@ def log_list(
     profile: ProfilePath = DEFAULT_PROFILE,
     as_json: AsJson = False,
 ) -> None:
-    """List and search the log's entries (auditor, operator)."""
+    """List and search the log's entries: what your engagements cover, or all as operator."""
     filters = given(
         organisation=organisation,
         offering=offering,

@@ -9,6 +9,7 @@ from exchange import __version__
 from exchange.cli import (
     access,
     audit,
+    engagements,
     holds,
     log,
     members,
@@ -80,6 +81,7 @@ access.add_to(app)
 app.add_typer(holds.app, name="hold", rich_help_panel="Share")
 app.add_typer(log.app, name="log", rich_help_panel="Audit")
 app.add_typer(webhooks.app, name="webhook", rich_help_panel="Audit")
+engagements.add_to(audit.app)
 app.add_typer(audit.app, name="audit", rich_help_panel="Audit")
 app.command("verify", rich_help_panel="Audit")(verify.verify)
 

@@ -123,7 +123,7 @@ def _register(me: Session, document: dict[str, Any], jwks: Any) -> tuple[str, st
 
 @org_app.command("list")
 def org_list(profile: ProfilePath = DEFAULT_PROFILE, as_json: AsJson = False) -> None:
-    """List organisations: all for operators and auditors, your own otherwise."""
+    """List organisations: your own, those you are engaged to audit, or all as operator."""
     with session(profile, as_json=as_json) as me:
         print_list(
             me.pages("/v1/organisations"),

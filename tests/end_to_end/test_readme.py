@@ -60,6 +60,9 @@ def test_the_command_line_snippet(newcomer):
     assert "请" in said  # the same refusal, in Chinese
     assert "granted until" in said
     assert "grant.activated.v1" in said
+    assert "the whole log, until" in said
+    assert "entries verified" in said
+    assert re.search(r" log_entries +start 0", said)  # what the auditor read
     assert "1 of 1 receipts verified" in said
     assert re.search(r"^status +revoked$", said, re.MULTILINE)
     assert "403 grant_revoked" in said or "400 access_denied" in said
