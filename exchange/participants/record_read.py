@@ -6,6 +6,8 @@ leaf for the first of a client and kind, and then one in 15 minutes at most: the
 up with the reading of it.
 """
 
+from collections.abc import Callable
+
 from exchange.asked import Asked
 from exchange.clock import now_ms
 from exchange.http import Caller
@@ -21,8 +23,13 @@ LEAF_EVERY_MS = 15 * 60_000
 class ReadRecorder:
     """The app's `record_read`."""
 
-    def __init__(self, ledger: Ledger, participants: Participants) -> None:
-        self._ledger, self._participants = ledger, participants
+    def __init__(
+        self,
+        ledger: Ledger,
+        participants: Participants,
+        clock: Callable[[], int] = now_ms,
+    ) -> None:
+        self._ledger, self._participants, self._clock = ledger, participants, clock
         self._leaf_until: dict[tuple[str, str], int] = {}  # by client and kind, of this worker
 
     async def __call__(self, caller: Caller, asked: Asked) -> bool:
@@ -31,7 +38,7 @@ class ReadRecorder:
         The engagements that let it see are rechecked under the log's lock, so none that was ended
         shows anything more, on whichever worker. Raises Unavailable.
         """
-        now = now_ms()
+        now = self._clock()
         kind = (caller.client_id, asked.kind)
         try:
             if self._leaf_until.get(kind, 0) <= now:
