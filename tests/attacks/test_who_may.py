@@ -81,6 +81,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             "grant": world.grant_id,
             "hold": world.hold,
             "webhook": world.webhook,
+            "engagement": world.engagement,
         }
         yield Place(world, http, sessions, own, things)
 

@@ -116,7 +116,11 @@ def _hold(world: World, send: Send, *, then: str = "") -> httpx.Response:
 
 def _give_up(world: World, send: Send) -> httpx.Response:
     made = engage(world.operator, org(world.auditor), org(world.sme))
-    return send("auditor", f"/v1/engagements/{made['id']}/end")
+    path = f"/v1/engagements/{made['id']}/end"
+    try:
+        return send("auditor", path)
+    finally:
+        world.operator.post(path)
 
 
 def org(session: Session) -> str:

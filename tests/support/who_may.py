@@ -1,12 +1,13 @@
 """The table of who may do what: every operation, every role, of its own and of others' affairs.
 
-Actors are programs (`sme`) and people with one role each (`sme's owner`) of six organisations, and
-two without any: `nobody`, and whoever holds a `grant token`. GOOD (good_requests.py) says at what
-each operation is aimed: at what `platform` offers and `sme` asked for and holds, so both act on
-their own affairs there, `rival` (another platform) and `other` (another SME) on those of others.
+Actors are programs (`sme`) and people with one role each (`sme's owner`) of seven organisations,
+and two without any: `nobody`, and whoever holds a `grant token`. GOOD (good_requests.py) says at
+what each operation is aimed: at what `platform` offers and `sme` asked for and holds, so both act
+on their own affairs there, `rival` (another platform) and `other` (another SME) on those of others.
+`auditor` is engaged for the whole log, `idle` is an auditor whom nobody engaged.
 """
 
-ORGANISATIONS = ("operator", "platform", "rival", "sme", "other", "auditor")
+ORGANISATIONS = ("operator", "platform", "rival", "sme", "other", "auditor", "idle")
 PEOPLE = ("owner", "publisher", "approver", "developer", "auditor")
 NO_ORGANISATION = ("nobody", "grant token")
 
@@ -104,6 +105,12 @@ WHO_MAY: dict[str, set[str]] = {
     "GET /log/tile/{level}/{path}": EVERYBODY,
     "GET /v1/log/entries": OF_THE_LOG,
     "GET /v1/log/export": OF_THE_LOG,
+    "POST /v1/engagements": {"operator"},
+    "GET /v1/engagements": MEMBERS,
+    "GET /v1/engagements/{engagement_id}": all_of("operator", "auditor"),
+    "POST /v1/engagements/{engagement_id}/end": {"operator", "auditor"}
+    | people("auditor", "owner", "auditor"),
+    "GET /v1/log/reads": OF_THE_LOG | {"idle"} | people("idle", "auditor"),  # of its own
     "GET /v1/receipts/{event_id}": PARTIES,
     "GET /gateway/grants/{grant_id}": {"grant token"},
     "GET /gateway/grants/{grant_id}/files/{name}": {"grant token"},
@@ -138,4 +145,5 @@ LISTS: dict[tuple[str, str], set[str]] = {
     ("/v1/grants", "grant"): PARTIES,
     ("/v1/holds", "hold"): PARTIES,
     ("/v1/webhooks", "webhook"): all_of("sme"),
+    ("/v1/engagements", "engagement"): all_of("operator", "auditor"),
 }
