@@ -14,8 +14,11 @@ from exchange.access.chase_requests import chase_requests
 from exchange.access.close_sessions import close_sessions
 from exchange.access.record_use import UseOf, end_use, record_use
 from exchange.access.revoke_grant import end_grants
+from exchange.asked import Asked
 from exchange.formats import canonical
 from exchange.participants.change_member import remove_member, set_member_roles
+from exchange.participants.end_engagement import end_engagement, end_engagements
+from exchange.participants.record_read import ReadRecorder
 from exchange.webhooks.allow import AllowList
 from exchange.webhooks.register_webhook import register_webhook, remove_webhook
 from tests.support.desk import open_world
@@ -35,7 +38,7 @@ ENVELOPE = {
     "dataschema": r"urn:exchange:schema:[a-z_.0-9]+",
     "nonce": "[0-9a-f]{32}",
 }
-NAMES = ("Flights", "航班", "data.bin", "software_it_services", "Anna")
+NAMES = ("Flights", "Yearly", "航班", "data.bin", "software_it_services", "Anna")
 
 
 @pytest.fixture
@@ -67,6 +70,7 @@ async def tell(sqlite, parts):
     await world.withdraw()
     await world.set_attribute(world.sme.org_id, "headcount", 50)
     await hook(sqlite, parts, world.sme)
+    await engage(sqlite, world)
     await world.disable(world.sme.client_id)
     owner = await world.member(world.sme.org_id, "owner")
     anna = await world.member(world.sme.org_id, "developer", by=owner)
@@ -108,6 +112,18 @@ async def live(sqlite, world):
     renewal = await world.renew(grant.id, 60)
     await world.approve(renewal.request_id, people[1])
     await world.revoke(grant.id)
+
+
+async def engage(sqlite, world):
+    """An auditor of one organisation and of the whole log reads; one is ended, one is over."""
+    store = world.parts.engagements
+    auditor = await world.join("auditor")
+    named = await world.engage(auditor.org_id, world.sme.org_id)
+    record = ReadRecorder(world.parts.ledger, world.parts.participants)
+    assert await record(await world.seen(auditor), Asked("grants", {"offering_id": "Flights"}))
+    await end_engagement(store, auditor, named.id)
+    sqlite.sql("UPDATE engagements SET ends_ms = 1")
+    assert await end_engagements(store) == 1
 
 
 async def hook(sqlite, parts, caller):
