@@ -16,7 +16,7 @@ a grant's suspension or revocation it stands on record, and the platform acts on
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from exchange.access.model import Answer, RequestStatus, Side
 from exchange.clock import DAY_MS
@@ -59,6 +59,16 @@ class Next:
     since_ms: int
     until_ms: int
     remind_ms: int
+
+    def values(self) -> dict[str, Any]:
+        """Return them as a request's row holds them; `asdict` takes ten times as long."""
+        return {
+            "status": self.status,
+            "waits_for": self.waits_for,
+            "since_ms": self.since_ms,
+            "until_ms": self.until_ms,
+            "remind_ms": self.remind_ms,
+        }
 
 
 def waiting(side: Side, now_ms: int, answer_days: int) -> Next:

@@ -3,7 +3,6 @@
 import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from exchange.access.acts import Next, settled, waiting
@@ -233,7 +232,7 @@ class Record:
             "form": self._form,
             "accepted_terms": self._ask.accepted_terms,
             "renews": self._renews.id if self._renews is not None else None,
-            **asdict(self.state),
+            **self.state.values(),
             "decision_id": self._decision_id,
             "approvals": [],
             "grant_id": self._grant_id(),

@@ -62,7 +62,7 @@ class Deliverer:
     async def look(self) -> None:
         """Start a task for each webhook that is due and has none."""
         due = await self._store.due(now_ms(), self.worker)
-        size = await self._ledger.size()
+        size = await self._ledger.size() if due else 0
         self._looked = {w.id: self._looked[w.id] for w in due if w.id in self._looked}
         for webhook in due:
             if webhook.id not in self._tasks and self._start(webhook) < size:
