@@ -38,6 +38,8 @@ MEMBER_SCOPES: Mapping[str, frozenset[str]] = MappingProxyType(
 )
 # What only people do: "approved by two people" must not mean two programs of one of them.
 PEOPLE_ONLY = frozenset({"approvals", "members"})
+# Who of the people of an operator or auditor reads others' affairs, as far as the organisation may.
+OVERSEERS = frozenset({"owner", "auditor"})
 # What is left of that while the organisation is suspended: to read what concerns it, and to appeal.
 SUSPENDED_SCOPES = frozenset({"participants", "grants"})
 

@@ -24,8 +24,11 @@ def all_of(*organisations: str) -> set[str]:
 
 MEMBERS = all_of(*ORGANISATIONS)
 EVERYBODY = MEMBERS | {*NO_ORGANISATION}
-PARTIES = all_of("operator", "auditor", "platform", "sme")  # and those who oversee them
-SME_AND_OVERSIGHT = all_of("operator", "auditor", "sme")
+OVERSEES = {"operator", "auditor"}.union(
+    *(people(each, "owner", "auditor") for each in ("operator", "auditor"))
+)
+PARTIES = all_of("platform", "sme") | OVERSEES
+SME_AND_OVERSIGHT = all_of("sme") | OVERSEES
 OF_THE_LOG = {"operator", "auditor"} | people("operator", "auditor") | people("auditor", "auditor")
 PUBLISHES = {"platform"} | people("platform", "publisher")
 SUSPENDS = {"operator", "platform"} | people("platform", "owner", "approver")
@@ -139,7 +142,7 @@ OWN: dict[str, set[str]] = {
 LISTS: dict[tuple[str, str], set[str]] = {
     ("/v1/organisations", "organisation"): SME_AND_OVERSIGHT,
     ("/v1/offerings", "offering"): MEMBERS,
-    ("/v1/offerings", "a rival's draft"): all_of("rival", "operator", "auditor"),
+    ("/v1/offerings", "a rival's draft"): all_of("rival") | OVERSEES,
     ("/v1/offerings", "private"): PARTIES,
     ("/v1/access-requests", "request"): PARTIES,
     ("/v1/grants", "grant"): PARTIES,
