@@ -1,13 +1,19 @@
-"""Columns that every table needs: 64-bit integers, and JSON."""
+"""Columns that every table needs: 64-bit integers, texts in one order, and JSON."""
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, Integer
+from sqlalchemy import JSON, BigInteger, Column, Integer, String
 
 
 def big(**options: Any) -> Any:
     """Return a column of 64-bit integers, such as times in UTC milliseconds; never null."""
     return Column(BigInteger, nullable=False, **options)
+
+
+def code_points(**options: Any) -> Any:
+    """Return a column of texts that sort by their code points, whatever the database's language."""
+    text = String().with_variant(String(collation="C"), "postgresql")
+    return Column(text, nullable=False, **options)
 
 
 def count() -> Any:

@@ -2,11 +2,14 @@
 
 An offering stands under terms: `~` and a gram of its text, `industry:retail` and other facets, and
 `shown:` with whoever may know of it. Trigrams of a database would miss Chinese words of two
-characters, such as 物流; bigrams find them, and single characters stand for themselves.
+characters, such as 物流, so the grams are our own: at each place of a text one character, two, of
+alphabets three, and the next TAIL. The first are lists, in order, of all that contain a short word.
+The last, where a longer word is how some of them begin, lead to the few that contain a rare one.
 
 Whoever changes what is derived here needs a migration that derives the index anew.
 """
 
+import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +17,8 @@ from typing import Any
 
 EVERYBODY = "shown:*"
 GRAM = "~"
+TAIL = 12
+CJK = "\u2e80"  # where Chinese characters and their like begin
 _TEXTS = ("title_en", "title_zh", "description_en", "description_zh")
 
 
@@ -42,17 +47,37 @@ def words(query: str) -> tuple[str, ...]:
 
 
 def grams(text: str) -> set[str]:
-    """Return the characters and pairs of characters of a normalised text, none of them blank."""
-    return {gram for run in text.split() for gram in (*run, *_pairs(run))}
+    """Return what a normalised text is found by; none of it has a blank."""
+    tails = {run[at : at + TAIL] for run in text.split() for at in range(len(run))}
+    heads = {tail[:length] for tail in tails for length in (1, 2)}
+    return tails | heads | {tail[:3] for tail in tails if has_list(tail[:3])}
 
 
-def narrowest(word: str) -> list[str]:
-    """Return the grams of a word that say the most: its pairs, or its only character."""
-    return list(dict.fromkeys(_pairs(word))) or [word]
+def has_list(word: str) -> bool:
+    """Whether whatever contains the word, and nothing else, stands under it as a gram."""
+    return len(word) < 3 or (len(word) == 3 and max(word) < CJK)
 
 
-def _pairs(run: str) -> Iterator[str]:
-    return (run[i : i + 2] for i in range(len(run) - 1))
+def lists_of(word: str) -> list[str]:
+    """Return grams of a longer word, each with a list of all texts that contain it."""
+    parts = (word[at : at + 3] for at in range(len(word) - 1))
+    return list(dict.fromkeys(part if has_list(part) else part[:2] for part in parts))
+
+
+def ranges_of(word: str) -> list[tuple[str, str]]:
+    """Return ranges of terms: from one on, before another. What has the word stands in each.
+
+    Nothing else does, if it has no more than TAIL characters.
+    """
+    starts = dict.fromkeys(GRAM + part for part in (word[:TAIL], word[-TAIL:]))
+    return [(start, _after(start)) for start in starts]
+
+
+def _after(start: str) -> str:
+    """Return the first that sorts, by code points, after all that begin so."""
+    start = start.rstrip(chr(sys.maxunicode))
+    last = ord(start[-1]) + 1
+    return start[:-1] + chr(0xE000 if last == 0xD800 else last)  # past the surrogates
 
 
 def index_of(provider_id: str, status: str, terms: Mapping[str, Any]) -> Indexed:

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
@@ -51,15 +52,18 @@ class Catalog:
     async def search(
         self, wanted: Wanted, after: str | None, limit: int
     ) -> tuple[Sequence[Offering], str | None]:
-        """Return a page of offerings, newest first, and the place after which the next begins."""
+        """Return a page of offerings, newest first, and the place after which the next begins.
 
-        def query(connection: Connection) -> tuple[list[str], Sequence[Row[Any]]]:
-            ids = find(connection, wanted, after, limit + 1)
-            statement = select(OFFERINGS).where(OFFERINGS.c.id.in_(ids[:limit]))
-            return ids, connection.execute(statement.order_by(OFFERINGS.c.id.desc())).all()
+        A page may hold fewer than `limit`, even none, and still name a next.
+        """
 
-        ids, rows = await self.db.read(query)
-        return [offering_of(row) for row in rows], ids[limit - 1] if len(ids) > limit else None
+        def query(connection: Connection) -> tuple[str | None, Sequence[Row[Any]]]:
+            page = find(connection, wanted, after, limit)
+            statement = select(OFFERINGS).where(OFFERINGS.c.id.in_(page.ids))
+            return page.next, connection.execute(statement.order_by(OFFERINGS.c.id.desc())).all()
+
+        more, rows = await self.db.read(query)
+        return [offering_of(row) for row in rows], more
 
     async def facets(self, wanted: Wanted) -> tuple[int, bool, Mapping[str, Mapping[str, int]]]:
         """Count the values of each facet among the newest of what is found: COUNTED at most.
@@ -68,14 +72,15 @@ class Catalog:
         """
 
         def query(connection: Connection) -> tuple[bool, Sequence[Sequence[str]]]:
-            ids = find(connection, wanted, None, COUNTED + 1)
-            rows = select(SEARCH.c.facets).where(SEARCH.c.id.in_(ids[:COUNTED]))
-            return len(ids) > COUNTED, connection.scalars(rows).all()
+            page = find(connection, wanted, None, COUNTED)
+            rows = select(SEARCH.c.facets).where(SEARCH.c.id.in_(page.ids))
+            return page.next is not None, connection.scalars(rows).all()
 
         capped, rows = await self.db.read(query)
-        counts: dict[str, Counter[str]] = defaultdict(Counter)
-        for facet, _, value in (term.partition(":") for row in rows for term in row):
-            counts[facet][value] += 1
+        counts: dict[str, dict[str, int]] = defaultdict(dict)
+        for term, count in Counter(chain.from_iterable(rows)).items():
+            facet, _, value = term.partition(":")
+            counts[facet][value] = count
         return len(rows), capped, counts
 
     async def versions(self, offering_id: str, before: int | None, limit: int) -> Sequence[Version]:

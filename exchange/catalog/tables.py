@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from sqlalchemy import ForeignKeyConstraint
 from sqlmodel import Field, SQLModel
 
-from exchange.columns import big, count, json_document
+from exchange.columns import big, code_points, count, json_document
 
 
 class OfferingRow(SQLModel, table=True):
@@ -55,7 +55,7 @@ class OfferingTermRow(SQLModel, table=True):
 
     __tablename__: ClassVar[str] = "offering_terms"
     __table_args__: ClassVar[dict[str, Any]] = {"sqlite_with_rowid": False}
-    term: str = Field(primary_key=True)
+    term: str = Field(sa_column=code_points(primary_key=True))
     offering_id: str = Field(primary_key=True)
 
 

@@ -7,6 +7,7 @@ from random import Random
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from exchange.catalog import search
 from exchange.catalog.documents import may_know
 from exchange.catalog.index import normalise
 from exchange.catalog.keep_index import new_entry
@@ -19,10 +20,12 @@ from exchange.ledger.write import Insert, Write
 from tests.support.desk import TERMS
 from tests.support.ledgers import organisation
 
-ZH = ("物流", "铁路", "流量", "物", "数据")
-EN = ("Rail", "freight", "DATA", "ra", "flow", "ｒａ")
+ZH = ("物流", "铁路", "流量", "物", "数据", "铁路物流量数据铁路物流量数据统计")
+EN = ("Rail", "freight", "DATA", "ra", "flow", "ｒａ", "５Ｇ", "Straße", "\U0010ffff")
 PARTS = (*ZH, *EN, " ", "\n")
-QUERIES = (*ZH, *EN, "流", "il f", "铁路物", "rai", "q", "数 据", "物流 rail")
+LONG = ("物流量数据铁路物流量数据统", "物流量数据铁路物流量数据物", "流量数据铁路物流量数据统计")
+MIXED = ("5g物流", "5G", "物流5", "rail物", "路rai", "strass", "物\U0010ffff", "\U0010ffff" * 3)
+QUERIES = (*ZH, *EN, *LONG, *MIXED, "流", "il f", "铁路物", "rai", "q", "数 据", "物流 rail")
 ORGS = [f"org_{letter * 26}" for letter in "012"]
 
 
@@ -89,9 +92,23 @@ some = st.fixed_dictionaries(
     },
 )
 queries = st.none() | st.sampled_from(QUERIES) | st.text("物流铁raildt ", max_size=5)
+FULL_LISTS, FULL_RANGES, FULL_WEIGHED = search.FEW, search.SOME, search.WEIGHED
+weighing = st.sampled_from([(FULL_LISTS, FULL_RANGES, FULL_WEIGHED), (2, 1, 1), (5, 9, 2)])
 
 
-async def test_it_finds_what_brute_force_finds(exchange):
+def of_texts(made):
+    """Substrings of what the offerings say, so that long queries find something too."""
+    texts = sorted({t for o in made for t in (o.terms.title_en, o.terms.description_zh) if t})
+    return st.builds(
+        lambda text, at, length: text[at : at + length],
+        st.sampled_from(texts),
+        st.integers(0, 30),
+        st.integers(1, 30),
+    )
+
+
+async def test_it_finds_what_brute_force_finds(exchange, monkeypatch):
+    """Whatever list is walked, and whether a page ends with its limit or its budget."""
     made = list(offerings(Random(4)))
     inserts = [organisation(org) for org in ORGS]
     for offering in made:
@@ -101,19 +118,32 @@ async def test_it_finds_what_brute_force_finds(exchange):
     sizes = set()
 
     @settings(
-        max_examples=300,
+        max_examples=200,
         deadline=None,
         database=None,
         derandomize=True,
         suppress_health_check=list(HealthCheck),
     )
-    @given(st.sampled_from(CALLERS), queries, some, st.sampled_from([3, 200]))
-    def agree(caller, q, facets, limit):
+    @given(
+        st.sampled_from(CALLERS),
+        queries | of_texts(made),
+        some,
+        st.sampled_from([7, 200, 200]),
+        st.sampled_from([9, 1000, 1000]),
+        weighing,
+    )
+    def agree(caller, q, facets, limit, budget, weighed):
+        for name, value in zip(("FEW", "SOME", "WEIGHED"), weighed, strict=True):
+            monkeypatch.setattr(search, name, value)
         expected = brute_force(made, caller, q, facets)
-        wanted, walked, page = wanted_by(caller, q, **facets), [], [None]
-        while page:
-            page = exchange.db.read_now(partial(find, wanted=wanted, after=page[-1], limit=limit))
-            walked += page
+        wanted, walked, after = wanted_by(caller, q, **facets), [], "~"
+        while after is not None:
+            ask = partial(find, wanted=wanted, after=after, limit=limit, budget=budget)
+            page = exchange.db.read_now(ask)
+            assert len(page.ids) <= limit
+            assert page.next is None or page.next < after  # it comes to an end
+            walked += page.ids
+            after = page.next
         assert walked == expected
         sizes.add(len(expected))
 

@@ -82,7 +82,8 @@ def router(
     ) -> Page[OfferingOut]:
         """List or search published offerings, and your own in every state, newest first.
 
-        A facet may be given again: one of its values must apply, and so for each facet.
+        A facet may be given again: one of its values must apply, and so for each facet. A page may
+        hold fewer than `limit`, even none, and still name a `next`.
         """
         found, after = await catalog.search(filters.wanted_by(caller), decode_cursor(cursor), limit)
         # What is read of each is newer than what found it.
@@ -93,7 +94,7 @@ def router(
     async def get_facets(
         caller: Annotated[Caller, reader], filters: Annotated[Filters, Depends(filters)]
     ) -> FacetsOut:
-        """Count, a facet's value, the offerings that a search finds; of the newest 1,000 only."""
+        """Count, a facet's value, the offerings that a search finds: 1,000 at most, the newest."""
         total, capped, counts = await catalog.facets(filters.wanted_by(caller))
         return facets_out(total, capped, counts)
 

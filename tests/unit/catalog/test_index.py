@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.catalog.index import grams, index_of, narrowest, normalise, words
+from exchange.catalog.index import (
+    GRAM,
+    TAIL,
+    grams,
+    has_list,
+    index_of,
+    lists_of,
+    normalise,
+    ranges_of,
+    words,
+)
 
 TERMS = {
     "kind": "dataset",
@@ -31,20 +41,54 @@ def test_words_are_what_blanks_part_each_once():
     assert words("\u3000 ") == ()
 
 
-def test_grams_are_characters_and_pairs_within_a_word():
+def test_grams_are_what_stands_at_each_place_of_a_word():
     assert grams("物流 ab") == {"物", "流", "物流", "a", "b", "ab"}
+    assert grams("rails") - {*"rails"} == {"ra", "ai", "il", "ls", "rai", "ail", "ils"} | {
+        "rails",
+        "ails",
+    }
+    assert grams("5g物流网") - {*"5g物流网"} == {"5g", "g物", "物流", "流网"} | {
+        "5g物流网",
+        "g物流网",
+        "物流网",
+    }
+    assert max(map(len, grams("铁路" * 20))) == TAIL
 
 
-def test_the_narrowest_grams_of_a_word_are_its_pairs_or_itself():
-    assert narrowest("物流网") == ["物流", "流网"]
-    assert narrowest("物") == ["物"]
+@pytest.mark.parametrize(
+    ("word", "lists"),
+    [
+        ("物流网", ["物流", "流网"]),
+        ("rails", ["rai", "ail", "ils", "ls"]),
+        ("5g网络", ["5g", "g网", "网络"]),
+        ("物流物流", ["物流", "流物"]),
+    ],
+)
+def test_a_longer_word_is_in_the_lists_of_its_parts(word, lists):
+    assert not has_list(word)
+    assert lists_of(word) == lists
+    assert all(has_list(each) for each in lists)
 
 
-@given(st.text(), st.integers(0, 50), st.integers(1, 9))
-def test_a_word_of_a_text_has_all_its_grams_there(text, start, length):
-    kept = normalise(text)
+texts = st.text() | st.text("物流 ra\U0010ffff\ud7ff", max_size=40)
+
+
+@given(texts, texts, st.integers(0, 50), st.integers(1, 30))
+def test_whatever_contains_a_word_is_where_it_is_looked_for_and_nothing_else(
+    text, other, start, length
+):
+    kept, also = normalise(text), normalise(other)
     for word in kept[start : start + length].split():
-        assert set(narrowest(word)) <= grams(kept)
+        for each, contains in ((kept, True), (also, word in also)):
+            stands = {GRAM + gram for gram in grams(each)}
+            if has_list(word):
+                assert (GRAM + word in stands) == contains
+                continue
+            within = [any(a <= term < b for term in stands) for a, b in ranges_of(word)]
+            if contains or len(word) <= TAIL:
+                assert all(within) == contains
+            if contains:
+                assert {GRAM + gram for gram in lists_of(word)} <= stands
 
 
 @given(st.text())
