@@ -43,6 +43,7 @@ bench: .venv/dev.done ## requests, grants, decisions a second, and searches, on 
 	$(BIN)/python -m tests.benchmarks.bench_requests
 	$(BIN)/python -m tests.benchmarks.bench_policy
 	$(BIN)/python -m tests.benchmarks.bench_search
+	$(BIN)/python -m tests.benchmarks.bench_log
 
 .PHONY: campaign
 campaign: .venv/dev.done ## long fault, fuzz and memory runs (an hour or more)

@@ -74,9 +74,11 @@ def find(
     if not isinstance(source, tuple):
         query = page_query(connection, wanted, source, (after, None), limit + 1)
         return _page(connection.scalars(query).all(), limit, None)
-    ends = (_listed(term, after).offset(budget - 1).limit(1).subquery() for term in source)
-    floor = max(connection.scalars(union_all(*(select(end) for end in ends))), default=None)
     rest = replace(wanted, groups=tuple(group for group in wanted.groups if group != source))
+    floor = None
+    if rest != Wanted():  # otherwise all of it fits
+        ends = (_listed(term, after).offset(budget - 1).limit(1).subquery() for term in source)
+        floor = max(connection.scalars(union_all(*(select(end) for end in ends))), default=None)
     found: set[str] = set()
     for term in source:
         query = page_query(connection, rest, term, (after, floor), limit + 1)

@@ -7,8 +7,9 @@ candidates: the page is then short and names the next.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, Select, bindparam, func, literal, select, union_all
 
 from exchange.ledger.follow import read_place
 from exchange.ledger.index import FOLLOWER, HOUR_MS, HOURS, REFS
@@ -16,7 +17,9 @@ from exchange.ledger.ledger import COLUMNS, ENTRIES, Leaf, Ledger
 from exchange.ledger.refs import refs_of
 
 BLOCK = 256
-BUDGET = 20_000
+BUDGET = 1024
+FEW = 256  # lists are compared so far
+ROUNDS = 4  # pages of candidates of which the rows say that they are none
 END = 2**63 - 1
 
 
@@ -44,6 +47,10 @@ class Wanted:
             return False
         if self.sight is not None and self.sight.isdisjoint(leaf.parties):
             return False
+        # What it names stands in the entry's bytes or its row; most fail by that.
+        for _, _, value in (ref.partition(":") for ref in self.refs):
+            if value.encode() not in leaf.entry and value not in leaf.parties:
+                return False
         return not self.refs or self.refs <= refs_of(leaf)
 
 
@@ -78,7 +85,7 @@ def find(
     """Search on a connection; see `search`."""
     step = -1 if wanted.newest else 1
     found: list[Leaf] = []
-    for block in _blocks(connection, log_id, wanted, limit, at):
+    for block in _blocks(connection, log_id, wanted, limit, at, budget):
         for leaf in block.leaves:
             if wanted.fits(leaf):
                 if len(found) == limit:
@@ -92,7 +99,7 @@ def find(
 
 
 def _blocks(
-    connection: Connection, log_id: str, wanted: Wanted, limit: int, at: int | None
+    connection: Connection, log_id: str, wanted: Wanted, limit: int, at: int | None, budget: int
 ) -> Iterator[_Block]:
     low, high = wanted.start, END
     if at is not None:
@@ -109,7 +116,7 @@ def _blocks(
         if start >= end:
             continue
         if by_index and (wanted.refs or wanted.sight is not None):
-            yield from _by_refs(connection, log_id, wanted, start, end, limit)
+            yield from _by_refs(connection, log_id, wanted, start, end, limit, budget)
         else:
             yield from _one_by_one(connection, log_id, wanted, start, end, limit)
 
@@ -151,95 +158,116 @@ def _one_by_one(
 
 
 def _by_refs(
-    connection: Connection, log_id: str, wanted: Wanted, low: int, high: int, limit: int
+    connection: Connection,
+    log_id: str,
+    wanted: Wanted,
+    low: int,
+    high: int,
+    limit: int,
+    budget: int,
 ) -> Iterator[_Block]:
-    """Go through the ref that is rarest hereabouts, and check the others against it."""
+    """Walk the list that is rarest hereabouts, and look each of its entries up in the others."""
+    groups: list[tuple[str, ...]] = [(ref,) for ref in sorted(wanted.refs)]
+    if wanted.sight is not None:  # whoever is a party is named
+        groups.append(tuple(f"org:{org}" for org in sorted(wanted.sight)))
     newest = wanted.newest
-    groups = [[ref] for ref in sorted(wanted.refs)]
-    if not groups:
-        groups = [sorted(f"org:{org}" for org in wanted.sight or ())]
-    size = limit + 1 if len(groups) == 1 and wanted.sight is None else BLOCK
     while low < high:
-        lists = [
-            _first(connection, log_id, refs, low, high, size, newest=newest) for refs in groups
-        ]
-        rarest = min(lists, key=lambda found: _reach(found, size, newest=newest))
-        if not rarest:
+        lists = _Lists(connection, log_id, low, high, newest=newest)
+        rarest = lists.rarest(groups)
+        others = [group for group in groups if group != rarest]
+        end = lists.end(rarest, budget) if others else None  # without others all of it fits
+        found = lists.walk(rarest, others, limit + 1, end)
+        leaves = _read(connection, log_id, found, newest=newest)
+        if len(found) > limit:
+            yield _Block(leaves, max(limit, budget // ROUNDS), found[-1])
+            low, high = _rest(low, high, found[-1], newest=newest)
+        elif end is not None:
+            yield _Block(leaves, budget, end)
+            low, high = _rest(low, high, end, newest=newest)
+        else:
+            yield _Block(leaves, 0, low if newest else high - 1)
             return
-        left = rarest
-        for (ref, *_), listed in zip(groups, lists, strict=True):
-            if listed is not rarest:
-                whole = len(listed) < size
-                other = set(listed) if whole else _having(connection, log_id, ref, left)
-                left = [index for index in left if index in other]
-        for at in range(0, len(left), limit + 1):
-            leaves = _read(connection, log_id, left[at : at + limit + 1], newest=newest)
-            if leaves:
-                yield _Block(leaves, 0, leaves[-1].index)
-        yield _Block((), len(rarest), rarest[-1])
-        if len(rarest) < size:
-            return
-        low, high = _rest(low, high, rarest[-1], newest=newest)
-
-
-def _reach(found: Sequence[int], size: int, *, newest: bool) -> tuple[int, int]:
-    """Order lists by how rare their ref is: ended ones first, then those that lead furthest."""
-    if len(found) < size:
-        return 0, len(found)
-    return 1, found[-1] if newest else -found[-1]
 
 
 def _rest(low: int, high: int, done: int, *, newest: bool) -> tuple[int, int]:
     return (low, done) if newest else (done + 1, high)
 
 
-def _first(
-    connection: Connection,
-    log_id: str,
-    refs: Sequence[str],
-    low: int,
-    high: int,
-    limit: int,
-    *,
-    newest: bool,
-) -> list[int]:
-    """Return the first indexes, in order, of entries that have one of these refs."""
-    statement = _NEWEST if newest else _OLDEST
-    found: set[int] = set()
-    for ref in refs:
-        within = {"log": log_id, "ref": ref, "low": low, "high": high, "limit": limit}
-        found.update(row.leaf_index for row in connection.execute(statement, within))
-    return sorted(found, reverse=newest)[:limit]
+class _Lists:
+    """The indexes of entries that have a ref, each list in the search's order, within bounds."""
+
+    def __init__(
+        self, connection: Connection, log_id: str, low: int, high: int, *, newest: bool
+    ) -> None:
+        self.connection, self.log_id, self.low, self.high = connection, log_id, low, high
+        self.newest = newest
+        self.sign = -1 if newest else 1
+
+    def listed(self, ref: str) -> Select[Any]:
+        index = REFS.c.leaf_index
+        query = select(index).where(
+            REFS.c.log_id == self.log_id, REFS.c.ref == ref, index >= self.low, index < self.high
+        )
+        return query.order_by(index.desc() if self.newest else index)
+
+    def rarest(self, groups: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+        """Return the group whose lists end first, or of those longer than FEW lead furthest."""
+        if len(groups) == 1 or not all(groups):
+            return min(groups, key=len)
+        refs = [ref for group in groups for ref in group]
+        parts = []
+        for n, ref in enumerate(refs):
+            some = self.listed(ref).limit(FEW).subquery()
+            reach = (func.min if self.newest else func.max)(some.c.leaf_index)
+            parts.append(select(literal(n).label("n"), func.count(), reach))
+        counts = {refs[n]: found for n, *found in self.connection.execute(union_all(*parts))}
+
+        def weight(group: tuple[str, ...]) -> tuple[bool, int]:
+            reaches = [counts[ref][1] * self.sign for ref in group if counts[ref][0] == FEW]
+            if reaches:
+                return True, -min(reaches)
+            return False, sum(counts[ref][0] for ref in group)
+
+        return min(groups, key=weight)
+
+    def end(self, group: Sequence[str], budget: int) -> int | None:
+        """Return up to where budget allows to walk a group's lists; None: to their ends."""
+        if not group:
+            return None
+        ends = (self.listed(ref).offset(budget - 1).limit(1).subquery() for ref in group)
+        found: Sequence[int] = self.connection.scalars(union_all(*map(select, ends))).all()
+        return (max(found) if self.newest else min(found)) if found else None
+
+    def walk(
+        self,
+        group: Sequence[str],
+        others: Sequence[Sequence[str]],
+        limit: int,
+        end: int | None,
+    ) -> list[int]:
+        """Return the first of a group's lists, up to an end, that are in one of each others'."""
+        index, found = REFS.c.leaf_index, set[int]()
+        for ref in group:
+            query = self.listed(ref)
+            if end is not None:
+                query = query.where(index >= end if self.newest else index <= end)
+            for each in others:
+                # A sub-query of one value, which no planner turns into a join over a whole list.
+                other = REFS.alias()
+                hits = select(func.count()).where(
+                    other.c.log_id == self.log_id,
+                    other.c.ref.in_(each),
+                    other.c.leaf_index == index,
+                )
+                query = query.where(hits.scalar_subquery() > 0)
+            found.update(self.connection.scalars(query.limit(limit)))
+        return sorted(found, reverse=self.newest)[:limit]
 
 
-_WITHIN = (
-    select(REFS.c.leaf_index)
-    .where(
-        REFS.c.log_id == bindparam("log"),
-        REFS.c.ref == bindparam("ref"),
-        REFS.c.leaf_index >= bindparam("low"),
-        REFS.c.leaf_index < bindparam("high"),
-    )
-    .limit(bindparam("limit"))
-)
-_OLDEST = _WITHIN.order_by(REFS.c.leaf_index)
-_NEWEST = _WITHIN.order_by(REFS.c.leaf_index.desc())
-_HAVING = select(REFS.c.leaf_index).where(
-    REFS.c.log_id == bindparam("log"),
-    REFS.c.ref == bindparam("ref"),
-    REFS.c.leaf_index.in_(bindparam("indexes", expanding=True)),
-)
 _READ = select(*COLUMNS).where(
     ENTRIES.c.log_id == bindparam("log"),
     ENTRIES.c.leaf_index.in_(bindparam("indexes", expanding=True)),
 )
-
-
-def _having(connection: Connection, log_id: str, ref: str, indexes: Sequence[int]) -> set[int]:
-    if not indexes:
-        return set()
-    wanted = {"log": log_id, "ref": ref, "indexes": list(indexes)}
-    return {row.leaf_index for row in connection.execute(_HAVING, wanted)}
 
 
 def _read(

@@ -1,8 +1,10 @@
 """Searching the log at 1,000 and 100,000 entries: p50 and p99 of a page, and their ratios.
 
-No HTTP: each search as the route asks for it, 50 entries a page, the index as far as it comes.
+No HTTP: each search as the route asks for it, 50 entries a page, the index as far as it comes. The
+sizes take turns, search by search, so that whatever else the machine does meets both. The columns:
+how many entries a page holds on average; milliseconds; how many times as long the larger log took.
 
-    python -m tests.benchmarks.bench_log [--searches 200]
+    python -m tests.benchmarks.bench_log [--searches 400] [--sizes 1000 100000] [--database sqlite]
 """
 
 import argparse
@@ -11,7 +13,9 @@ import random
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
@@ -28,8 +32,10 @@ from exchange.migrate import migrate
 from infra.postgres import Postgres, PostgresUnavailable
 from tests.benchmarks.load import Figures, figures
 
-SIZES = (1_000, 100_000)
 REASONS = ("purpose_not_offered", "too_long", "jurisdiction_not_offered", "size_not_offered")
+
+
+Asked = tuple[Wanted, int | None]  # and the index to begin with
 
 
 class Log:
@@ -68,44 +74,69 @@ class Log:
         time_ms = self.begins + n * 365 * DAY_MS // self.size
         return ledger.event(kind, subject, data, time_ms=time_ms, **both)
 
-    def searches(self) -> dict[str, Callable[[], Wanted]]:
+    def searches(self) -> dict[str, Callable[[], Asked]]:
         def moment() -> int:
             return self.begins + int(self.chance.random() * 360) * DAY_MS
 
-        def refs(*texts: str) -> Wanted:
-            return Wanted(frozenset(texts), newest=True)
+        def refs(*texts: str, **more: Any) -> Asked:
+            return Wanted(frozenset(texts), **{"newest": True, **more}), None
 
+        def org() -> str:
+            return self.some(self.orgs)
+
+        activated, denied = "kind:grant.activated.v1", "kind:decision.denied.v1"
         return {
-            "newest": lambda: Wanted(newest=True),
-            "from an index on": lambda: Wanted(start=self.chance.randrange(self.size)),
+            "newest": lambda: refs(),
+            "oldest": lambda: refs(newest=False),
+            "deep": lambda: (Wanted(newest=True), self.chance.randrange(self.size)),
+            "from an index on": lambda: refs(start=self.chance.randrange(self.size), newest=False),
             "a grant": lambda: refs(f"grt:{self.chance.choice(self.grants)}"),
-            "an organisation": lambda: refs(f"org:{self.some(self.orgs)}"),
-            "organisation, reason": lambda: refs(
-                f"org:{self.some(self.orgs)}", f"reason:{self.some(list(REASONS))}"
+            "a kind": lambda: refs(denied),
+            "a reason": lambda: refs(f"reason:{self.some(list(REASONS))}"),
+            "an offering": lambda: refs(f"off:{self.some(self.offerings)}"),
+            "an organisation": lambda: refs(f"org:{org()}"),
+            "an organisation, oldest": lambda: refs(f"org:{org()}", newest=False),
+            "an organisation, deep": lambda: (
+                Wanted(frozenset([f"org:{org()}"])),
+                self.chance.randrange(self.size),
             ),
+            "organisation, kind": lambda: refs(f"org:{org()}", activated),
+            "organisation, reason": lambda: refs(
+                f"org:{org()}", f"reason:{self.some(list(REASONS))}"
+            ),
+            "organisation, offering": lambda: refs(
+                f"org:{org()}", f"off:{self.some(self.offerings)}"
+            ),
+            "what never meets": lambda: refs(activated, f"reason:{self.some(list(REASONS))}"),
+            "never, oldest": lambda: refs(activated, "reason:too_long", newest=False),
+            "what nobody named": lambda: refs(f"org:{new_id('org')}"),
             "offering, kind, a month": lambda: self._month(moment()),
             "a day": lambda: self._day(moment()),
+            "since": lambda: refs(since_ms=moment(), newest=False),
+            "until": lambda: refs(until_ms=moment()),
+            "organisation, until": lambda: refs(f"org:{org()}", until_ms=moment()),
+            "in sight": lambda: refs(sight=frozenset([org()])),
+            "in sight, a kind": lambda: refs(denied, sight=frozenset([org(), org()])),
+            "in sight, organisation": lambda: refs(f"org:{org()}", sight=frozenset([org()])),
         }
 
-    def _month(self, since: int) -> Wanted:
+    def _month(self, since: int) -> Asked:
         refs = frozenset([f"off:{self.some(self.offerings)}", "kind:grant.activated.v1"])
-        return Wanted(refs, since_ms=since, until_ms=since + 30 * DAY_MS)
+        return Wanted(refs, since_ms=since, until_ms=since + 30 * DAY_MS), None
 
-    def _day(self, since: int) -> Wanted:
-        return Wanted(since_ms=since, until_ms=since + DAY_MS, newest=True)
-
-
-async def measure(ledger: Ledger, make: Callable[[], Wanted], count: int) -> Figures:
-    latencies = []
-    began = time.perf_counter()
-    for _ in range(count):
-        wanted, at = make(), time.perf_counter()
-        await search(ledger, wanted, 50)
-        latencies.append(time.perf_counter() - at)
-    return figures(latencies, time.perf_counter() - began)
+    def _day(self, since: int) -> Asked:
+        return Wanted(since_ms=since, until_ms=since + DAY_MS, newest=True), None
 
 
-async def run(name: str, url: str, folder: Path, size: int, count: int) -> dict[str, Figures]:
+@dataclass
+class Place:
+    """A log of some size, filled, and what stands in it."""
+
+    ledger: Ledger
+    log: Log
+
+
+async def fill(name: str, url: str, folder: Path, size: int) -> Place:
     db = Database(url)
     migrate(db)
     ledger = Ledger(db, Keeper(folder / "checkpoints"), load_signer(folder / "keys", ""))
@@ -113,53 +144,71 @@ async def run(name: str, url: str, folder: Path, size: int, count: int) -> dict[
     began = time.perf_counter()
     await log.fill(ledger)
     if not db.is_sqlite:  # autovacuum does it within a minute of such a load
-        with db.writing() as connection:
-            connection.exec_driver_sql("ANALYZE")
+        with db.writer.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("VACUUM ANALYZE")
     print(
         f"{name:<11} {size:>7} entries written and indexed in {time.perf_counter() - began:.0f} s"
     )
-    found = {}
-    for label, make in log.searches().items():
-        await measure(ledger, make, 20)
-        found[label] = await measure(ledger, make, count)
-    await asyncio.to_thread(ledger.close)
-    db.close()
-    return found
+    return Place(ledger, log)
 
 
-def compare(name: str, made: Callable[[int], str], folder: Path, count: int) -> None:
-    small, large = (
-        uvloop.run(run(name, made(size), folder / f"{name}{size}", size, count)) for size in SIZES
-    )
-    for label, few in small.items():
-        many = large[label]
+async def measure(places: list[Place], label: str, count: int) -> list[tuple[float, Figures]]:
+    """Return, a place, entries a page and the figures; the places take turns."""
+    makes = [place.log.searches()[label] for place in places]
+    latencies: list[list[float]] = [[] for _ in places]
+    shown = [0] * len(places)
+    began = time.perf_counter()
+    for turn in range(-20, count):
+        for at, (place, make) in enumerate(zip(places, makes, strict=True)):
+            (wanted, start), started = make(), time.perf_counter()
+            found = await search(place.ledger, wanted, 50, start)
+            if turn >= 0:
+                latencies[at].append(time.perf_counter() - started)
+                shown[at] += len(found.leaves)
+    seconds = time.perf_counter() - began
+    return [(n / count, figures(each, seconds)) for n, each in zip(shown, latencies, strict=True)]
+
+
+async def compare(
+    name: str, made: Callable[[int], str], folder: Path, sizes: list[int], count: int
+) -> None:
+    places = [await fill(name, made(size), folder / f"{name}{size}", size) for size in sizes]
+    for label in places[0].log.searches():
+        (n, few), *_, (m, many) = await measure(places, label, count)
         print(
-            f"{name:<11} {label:<24} p50 {few.p50_ms:6.2f} → {many.p50_ms:6.2f} ms "
-            f"({many.p50_ms / few.p50_ms:4.1f}×)   p99 {few.p99_ms:6.2f} → {many.p99_ms:6.2f} ms "
-            f"({many.p99_ms / few.p99_ms:4.1f}×)",
+            f"{name:<11} {label:<24} {n:4.0f} {few.p50_ms:8.2f} {few.p99_ms:8.2f}   "
+            f"{m:4.0f} {many.p50_ms:8.2f} {many.p99_ms:8.2f}   "
+            f"{many.p50_ms / few.p50_ms:6.1f} {many.p99_ms / few.p99_ms:6.1f}",
             flush=True,
         )
+    for place in places:
+        await asyncio.to_thread(place.ledger.close)
+        place.ledger.db.close()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--searches", type=int, default=200)
+    parser.add_argument("--searches", type=int, default=400, help="of each kind")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 100_000])
+    parser.add_argument("--database", choices=["sqlite", "postgres"], action="append")
     options = parser.parse_args()
+    kinds, sizes, count = (
+        options.database or ["sqlite", "postgres"],
+        options.sizes,
+        options.searches,
+    )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        compare(
-            "sqlite", lambda n: f"sqlite:///{folder / f'{n}.sqlite3'}", folder, options.searches
-        )
-        try:
-            with Postgres() as postgres:
-                compare(
-                    "postgresql",
-                    lambda n: postgres.create_database(f"bench{n}"),
-                    folder,
-                    options.searches,
-                )
-        except PostgresUnavailable as reason:
-            print(f"postgresql  skipped: {reason}")
+        if "sqlite" in kinds:
+            made = lambda n: f"sqlite:///{folder / f'{n}.sqlite3'}"  # noqa: E731
+            uvloop.run(compare("sqlite", made, folder, sizes, count))
+        if "postgres" in kinds:
+            try:
+                with Postgres() as postgres:
+                    made = lambda n: postgres.create_database(f"bench{n}")  # noqa: E731
+                    uvloop.run(compare("postgresql", made, folder, sizes, count))
+            except PostgresUnavailable as reason:
+                print(f"postgresql  skipped: {reason}")
 
 
 if __name__ == "__main__":
