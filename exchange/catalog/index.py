@@ -49,8 +49,8 @@ def words(query: str) -> tuple[str, ...]:
 def grams(text: str) -> set[str]:
     """Return what a normalised text is found by; none of it has a blank."""
     tails = {run[at : at + TAIL] for run in text.split() for at in range(len(run))}
-    heads = {tail[:length] for tail in tails for length in (1, 2)}
-    return tails | heads | {tail[:3] for tail in tails if has_list(tail[:3])}
+    one, two, three = ({tail[:length] for tail in tails} for length in (1, 2, 3))
+    return tails | one | two | set(filter(has_list, three))
 
 
 def has_list(word: str) -> bool:

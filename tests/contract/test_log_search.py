@@ -191,6 +191,7 @@ PLANS = [
     Wanted(since_ms=NOON, until_ms=NOON + 40 * HOUR_MS),
     Wanted(newest=True),
     Wanted(sight=frozenset(ORGS)),
+    Wanted(frozenset(["kind:thing.made.v1", "reason:too_long"]), sight=frozenset(ORGS)),
 ]
 
 

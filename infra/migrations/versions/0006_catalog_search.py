@@ -10,7 +10,7 @@ down_revision = "0005"
 branch_labels = None
 depends_on = None
 
-AT_ONCE = 500
+AT_ONCE = 100
 offerings = sa.table(
     "offerings",
     sa.column("id", sa.String()),
