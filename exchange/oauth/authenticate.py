@@ -6,8 +6,7 @@ from exchange.clock import now_ms
 from exchange.errors import Unauthenticated
 from exchange.formats.tokens import KeySet, TokenRefused, verify_api_token
 from exchange.http import Caller
-from exchange.participants.engagements import ITS_OWN
-from exchange.participants.model import OVERSEERS, Client, Member, scopes_left, scopes_of
+from exchange.participants.model import Client, Member, scopes_left, scopes_of
 from exchange.participants.store import Participants
 from exchange.settings import Settings
 
@@ -54,9 +53,7 @@ class Authenticator:
         allowed = scopes_of(organisation.roles, member_roles)
         scopes = known.scopes & scopes_left(allowed, organisation.status)
         is_suspended = organisation.status == "suspended"
-        sight = ITS_OWN
-        if member_roles is None or not member_roles.isdisjoint(OVERSEERS):
-            sight = await self._participants.sight(organisation, self._clock())
+        sight = await self._participants.sight(organisation, member_roles, self._clock())
         return Caller(
             client.id,
             organisation.id,

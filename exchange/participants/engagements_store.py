@@ -102,6 +102,6 @@ class EngagementsStore:
 
 
 def _visible(query: Any, table: Any, caller: Caller) -> Any:
-    if caller.may("operator"):
+    if caller.may("operator") and caller.reads_all:
         return query
     return query.where(table.c.auditor_id == caller.org_id)

@@ -9,9 +9,9 @@ from exchange.db import Database
 from exchange.errors import NotFound
 from exchange.http import Caller
 from exchange.ledger.write import RowKey
-from exchange.participants.engagements import Engagement, Sight, sight_of
+from exchange.participants.engagements import ITS_OWN, Engagement, Sight, sight_of
 from exchange.participants.engagements_store import open_engagements
-from exchange.participants.model import Attribute, Client, Member, Organisation
+from exchange.participants.model import OVERSEERS, Attribute, Client, Member, Organisation
 from exchange.participants.tables import ClientRow, MemberRow, OrganisationRow
 
 ORGANISATIONS = OrganisationRow.__table__  # type: ignore[attr-defined]
@@ -39,8 +39,12 @@ class Participants:
         self.members: RowCache[Member] = RowCache(self._load_member)
         self.engagements: RowCache[tuple[Engagement, ...]] = RowCache(self._load_engagements)
 
-    async def sight(self, organisation: Organisation, now_ms: int) -> Sight:
-        """Return whose affairs an organisation may read at this moment."""
+    async def sight(
+        self, organisation: Organisation, member_roles: frozenset[str] | None, now_ms: int
+    ) -> Sight:
+        """Return whose affairs an organisation's program (None) or person may read just now."""
+        if member_roles is not None and member_roles.isdisjoint(OVERSEERS):
+            return ITS_OWN
         held: tuple[Engagement, ...] | None = ()
         if "auditor" in organisation.roles:
             held = await self.engagements.get(organisation.id)

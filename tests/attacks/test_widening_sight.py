@@ -198,6 +198,19 @@ async def test_by_a_role_that_is_gone_or_a_suspension(database, web, pairs, audi
     assert (await web.get(auditor, "/v1/me")).json()["sight"] == []
 
 
+async def test_by_a_person_who_does_not_oversee(web, pairs, auditor):
+    """Of its people its owners and auditors see what it is engaged for, and are told so."""
+    granted = (await pairs[0].ask()).grant
+    for role, sees in (("developer", False), ("publisher", False), ("auditor", True)):
+        person = await pairs[0].member(auditor.org_id, role)
+        answer = await web.get(person, f"/v1/grants/{granted.id}")
+        assert answer.status_code == (200 if sees else 404)
+        told = (await web.get(person, "/v1/me")).json()["sight"]
+        assert told == ([pairs[0].sme.org_id] if sees else [])
+    [read] = await web.items(auditor, "/v1/log/reads")
+    assert read["member_id"] == person.member_id
+
+
 async def test_by_many_reads_at_once_when_it_ends(web, pairs, auditor):
     """After the answer to the end there is no further answer, whatever was under way."""
     [held] = await web.items(auditor, "/v1/engagements")

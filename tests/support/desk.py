@@ -116,7 +116,7 @@ class World:
     async def seen(self, caller: Caller) -> Caller:
         """The caller with the sight that it has now."""
         organisation = await self.parts.participants.organisation(caller.org_id)
-        sight = await self.parts.participants.sight(organisation, now_ms())
+        sight = await self.parts.participants.sight(organisation, None, now_ms())
         return replace(caller, sight=sight.org_ids, engagements=sight.engagements)
 
     async def client(self, org_id: str):

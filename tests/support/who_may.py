@@ -110,7 +110,7 @@ WHO_MAY: dict[str, set[str]] = {
     "GET /v1/log/export": OF_THE_LOG,
     "POST /v1/engagements": {"operator"},
     "GET /v1/engagements": MEMBERS,
-    "GET /v1/engagements/{engagement_id}": all_of("operator", "auditor"),
+    "GET /v1/engagements/{engagement_id}": OVERSEES | all_of("auditor"),
     "POST /v1/engagements/{engagement_id}/end": {"operator", "auditor"}
     | people("auditor", "owner", "auditor"),
     "GET /v1/log/reads": OF_THE_LOG | {"idle"} | people("idle", "auditor"),  # of its own
@@ -148,5 +148,5 @@ LISTS: dict[tuple[str, str], set[str]] = {
     ("/v1/grants", "grant"): PARTIES,
     ("/v1/holds", "hold"): PARTIES,
     ("/v1/webhooks", "webhook"): all_of("sme"),
-    ("/v1/engagements", "engagement"): all_of("operator", "auditor"),
+    ("/v1/engagements", "engagement"): OVERSEES | all_of("auditor"),
 }

@@ -111,7 +111,7 @@ def router(desk: Desk, page_items: int) -> APIRouter:
             f"/{act}",
             _acting(desk, act, who),
             methods=["POST"],
-            name=f"post_{act}",
+            name=f"post_request_{act}",
             description=said,
             responses=ACTED,
         )

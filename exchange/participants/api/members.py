@@ -203,8 +203,9 @@ def router(ledger: Ledger, participants: Participants) -> APIRouter:
     ) -> MeOut:
         """Who am I here, and what may I do with this token?"""
         organisation = await participants.organisation(caller.org_id)
-        sight = (await participants.sight(organisation, now_ms())).org_ids
         member = await participants.member(caller.member_id) if caller.member_id else None
+        roles = member.roles if member is not None else None
+        sight = (await participants.sight(organisation, roles, now_ms())).org_ids
         return MeOut(
             client=client_out(await participants.client(caller.client_id)),
             member=_member_out(member) if member is not None else None,
