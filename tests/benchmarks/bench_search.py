@@ -149,21 +149,21 @@ def fill(database: OwnDatabase, count: int) -> Place:
     offerings.sort(key=lambda offering: offering.id)
     with db.writing() as connection:
         insert_rows(connection, ORGANISATIONS, orgs)
-        for start in range(0, count, 2_000):
-            some = offerings[start : start + 2_000]
-            rows = [{"id": o.id, "rev": 1, **values_of(o)} for o in some]
+    at_once = 20_000 if database.kind == "sqlite" else 2_000  # PostgreSQL's statements time out
+    for start in range(0, count, at_once):
+        some = offerings[start : start + at_once]
+        rows = [{"id": o.id, "rev": 1, **values_of(o)} for o in some]
+        found = [
+            (o.id, index_of(r["provider_id"], r["status"], r["terms"]))
+            for o, r in zip(some, rows, strict=True)
+        ]
+        texts = [{"id": i, "text": x.text, "facets": list(x.facets), "rev": 1} for i, x in found]
+        terms = sorted((term, i) for i, x in found for term in x.terms)
+        listed = [{"term": t, "offering_id": i} for t, i in terms]
+        with db.writing() as connection:
             insert_rows(connection, OFFERINGS, rows)
-            found = [
-                (o.id, index_of(r["provider_id"], r["status"], r["terms"]))
-                for o, r in zip(some, rows, strict=True)
-            ]
-            insert_rows(
-                connection,
-                SEARCH,
-                [{"id": i, "text": x.text, "facets": list(x.facets), "rev": 1} for i, x in found],
-            )
-            listed = sorted((term, i) for i, x in found for term in x.terms)
-            insert_rows(connection, TERMS, [{"term": t, "offering_id": i} for t, i in listed])
+            insert_rows(connection, SEARCH, texts)
+            insert_rows(connection, TERMS, listed)
     if database.kind == "postgres":  # as autovacuum does soon after such a load
         database.sql("VACUUM ANALYZE")
     return Place(Catalog(db), offerings)
