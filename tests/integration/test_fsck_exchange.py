@@ -32,7 +32,7 @@ def database(request, tmp_path_factory):
 
 async def fill(database):
     async with open_exchange(database) as parts:
-        joining = 4  # two organisations, each with a client
+        joining = 6  # two organisations, each with a client; an engagement, the first read under it
         while (missing := SIZE - joining - await parts.ledger.size()) > 0:
             await parts.ledger.commit(entries(parts.ledger, min(missing, 1777)))
 
@@ -44,6 +44,8 @@ def served(database):
         operator = actors.operator(database.state)
         auditor = actors.join(operator, "auditor", ["auditor"])
         sme = actors.join(operator, "sme", ["sme"])
+        # Its first read of bundles is a leaf, and the log is to stand still while it is judged.
+        auditor.request("GET", "/log/tile/entries/000")
         yield Served(database, server.url + "/log/", auditor.token(), sme.token())
 
 
