@@ -154,10 +154,10 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
         health.router(parts),
         home.router(parts.ledger, settings),
     ):
+        for route in router.routes:
+            if isinstance(route, APIRoute) and not route.summary:
+                route.summary = route.description.partition("\n")[0].rstrip(".")
         app.include_router(router)
-    for route in app.routes:
-        if isinstance(route, APIRoute) and not route.summary:
-            route.summary = route.description.partition("\n")[0].rstrip(".")
 
 
 def _add_error_handlers(app: FastAPI) -> None:

@@ -41,6 +41,8 @@ def test_every_operation_says_what_it_does(operations):
         told = operation.get("description") or operation["summary"]
         assert len(told) >= 10, label
         assert operation["tags"], label
+        by_framework = operation["operationId"].replace("_", " ")
+        assert operation["summary"].lower() != by_framework, label
     ids = [operation["operationId"] for _, operation in operations]
     assert len(set(ids)) == len(ids)
     assert all(re.fullmatch("[a-z_]+", each) for each in ids)
