@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from exchange.access.acts import RULES, check_pending
 from exchange.access.model import Answer, Grant, policy_input
+from exchange.access.parties import Around
 from exchange.access.record_decision import Record
 from exchange.access.record_step import record_step
 from exchange.access.request_access import Desk, decide, in_version, load_fresh
@@ -98,6 +99,12 @@ async def _approval(desk: Desk, caller: Caller, held: Answer, person: str, text:
     parties = await load_fresh(
         desk, held.client_id, held.consumer_id, held.provider_id, held.ask.offering_id
     )
+    if Around(parties.consumer, parties.provider, parties.offering).is_held:
+        raise Conflict(
+            "held_for_now",
+            "The offering, its platform or the applicant is suspended; the request waits on.",
+            hint="Approve once that is lifted: GET /v1/holds?open=true says by whom it was placed.",
+        )
     offering = await in_version(desk, parties.offering, held.offering_version)
     parties = replace(parties, offering=offering)  # on the terms that were asked for
     reads = parties.reads(desk.policy)

@@ -97,6 +97,24 @@ async def test_nothing_is_granted_under_a_hold(database, world, on):
     judge(database.sql)
 
 
+@pytest.mark.parametrize("on", ["offering", "consumer", "provider"])
+async def test_a_request_waits_on_under_a_hold(database, world, on):
+    """What is suspended for now refuses nothing for good."""
+    anna = await world.member(world.platform.org_id, "approver")
+    world.offering = await world.publish(approval="provider")
+    asked = await world.ask()
+    target = {"offering": world.offering.id, "consumer": world.sme.org_id}
+    hold = await world.suspend(target.get(on, world.platform.org_id))
+    with pytest.raises(Conflict) as refused:
+        await world.approve(asked.request_id, anna)
+    assert refused.value.code == "held_for_now"
+    held = await world.parts.store.held(asked.request_id, world.operator)
+    assert (held.status, held.approvals) == ("pending_approval", [])
+    await world.lift(hold.id)
+    assert (await world.approve(asked.request_id, anna)).answer.status == "approved"
+    judge(database.sql)
+
+
 async def test_all_holds_must_be_lifted(database, world):
     grant = (await world.ask()).grant
     holds = [

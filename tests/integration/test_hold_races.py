@@ -117,10 +117,14 @@ async def test_suspend_and_approve(place, target):
             await assert_suspended(there, held.grant.id)
             await here.revoke(held.grant.id)
         await here.lift(hold.id)
-    assert outcomes == {"approved", "denied"}
+        if held.status == "pending_approval":  # it waited on, and is approved now
+            grant = (await here.approve(asked.request_id, anna)).answer.grant
+            await here.revoke(grant.id)
+    assert outcomes == {"approved", "pending_approval"}
     judged = judge(database.sql)
-    assert judged.count("grant.activated.v1") == len(granted)
+    assert judged.count("grant.activated.v1") == ROUNDS
     assert judged.count("hold.placed.v1") == ROUNDS
+    assert 0 < len(granted) < ROUNDS
     for grant_id, hold_id in granted:
         first = index_of(judged, "grant.activated.v1", grant_id=grant_id)
         assert first < index_of(judged, "hold.placed.v1", hold_id=hold_id)

@@ -196,11 +196,13 @@ class Story(HoldRules):
         held = prolongs and model.counts_as(renewed) == "suspended"
         held = held and (permits or model.refuses(offering))
         taken = isinstance(stands, Grant) and permits and not prolongs
+        around = model.is_held(offering.id, model.consumer, model.provider)
         try:
             done = self.run(self.world.approve(request.id, who))
         except Conflict as conflict:
             code = conflict.code
             expected = "grant_suspended" if held else "granted_already" if taken else None
+            expected = "held_for_now" if around else expected
             assert not again
             assert code == (expected if pending else "request_settled")
             return
@@ -210,6 +212,7 @@ class Story(HoldRules):
             return
         assert not held
         assert not taken
+        assert not around
         request.approved_by.add(who.member_id)
         if model.refuses(offering):
             assert done.answer.status == "denied"
