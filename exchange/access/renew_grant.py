@@ -64,6 +64,12 @@ async def _walk(
     parties = await load_fresh(
         desk, grant.client_id, grant.consumer_id, grant.provider_id, grant.offering_id
     )
+    if not parties.offering.is_shown_to(grant.consumer_id):  # a renewal is of today's version
+        raise Conflict(
+            "renewal_closed",
+            "The offering is no longer shown to you: the grant goes on until it ends, unrenewed.",
+            hint="Ask the platform to show it to your organisation.",
+        )
     asked = Ask(grant.offering_id, grant.purpose, tuple(grant.actions), days, form, accepted_terms)
     ask = apply(parties.offering, asked, fresh=True)
     document = policy_input(now, parties.consumer, parties.provider, parties.offering, ask)
