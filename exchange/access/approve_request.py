@@ -19,8 +19,8 @@ from exchange.formats.receipt import Receipt
 from exchange.http import Caller
 from exchange.ledger.evolve import commit_fresh
 from exchange.ledger.once import PREFIX, first_outcome, idempotency
-from exchange.ledger.write import Committed, Met, Update, Write
-from exchange.participants.store import acting
+from exchange.ledger.write import Committed, Met, RowKey, Update, Write
+from exchange.participants.store import MEMBERS, acting
 from exchange.policy.model import Approval
 
 
@@ -78,6 +78,21 @@ def _person(caller: Caller, held: Answer) -> str:
     return caller.member_id
 
 
+async def standing_approvals(desk: Desk, held: Answer) -> tuple[list[Approval], dict[RowKey, int]]:
+    """Return the approvals of those who are approvers of the platform still, and their revs.
+
+    Whoever left meanwhile, or has another role now, is not one of the people who approve.
+    """
+    standing: list[Approval] = []
+    reads: dict[RowKey, int] = {}
+    for approval in held.approvals:
+        member = await desk.participants.members.get(approval["by"], fresh=True)
+        if member is not None and member.status == "active" and "approver" in member.roles:
+            standing.append(approval)
+            reads[(MEMBERS, member.id)] = member.rev
+    return standing, reads
+
+
 async def _renewed(desk: Desk, held: Answer, now: int) -> Grant | None:
     """Return the grant that a permit prolongs; None where it makes one.
 
@@ -95,7 +110,8 @@ async def _renewed(desk: Desk, held: Answer, now: int) -> Grant | None:
 
 async def _approval(desk: Desk, caller: Caller, held: Answer, person: str, text: str) -> Write:
     now = now_ms()
-    approvals: list[Approval] = [*held.approvals, {"by": person, "at": now // 1000}]
+    standing, members = await standing_approvals(desk, held)
+    approvals: list[Approval] = [*standing, {"by": person, "at": now // 1000}]
     parties = await load_fresh(
         desk, held.client_id, held.consumer_id, held.provider_id, held.ask.offering_id
     )
@@ -107,7 +123,7 @@ async def _approval(desk: Desk, caller: Caller, held: Answer, person: str, text:
         )
     offering = await in_version(desk, parties.offering, held.offering_version)
     parties = replace(parties, offering=offering)  # on the terms that were asked for
-    reads = parties.reads(desk.policy)
+    reads = {**parties.reads(desk.policy), **members}
     document = policy_input(
         now, parties.consumer, parties.provider, parties.offering, held.ask, approvals
     )

@@ -16,6 +16,7 @@ from exchange.errors import BadInput, Conflict, Forbidden, NotFound
 from exchange.formats import receipt as receipts
 from exchange.formats.note import Verifier
 from exchange.ledger.write import Update, Write
+from exchange.participants.change_member import remove_member, set_member_roles
 from tests.support.desk import open_world
 from tests.support.judge import judge
 
@@ -86,6 +87,26 @@ async def test_one_person_is_not_two(database, world):
     again = await world.approve(asked.request_id, world.anna)
     assert (again.answer.status, again.receipt) == ("pending_approval", None)
     assert judge(database.sql).count("request.approved.v1") == 1
+
+
+@pytest.mark.parametrize("gone", ["removed", "another role"])
+async def test_whoever_is_no_approver_any_more_has_not_approved(database, world, gone):
+    asked = await world.ask()
+    await world.approve(asked.request_id, world.anna)
+    chain = (world.parts.ledger, world.parts.participants, world.operator, world.anna.member_id)
+    if gone == "removed":
+        await remove_member(*chain)
+    else:
+        await set_member_roles(*chain, roles=frozenset({"developer"}))
+    alone = await world.approve(asked.request_id, world.bo)
+    assert alone.answer.status == "pending_approval"
+    assert [each["by"] for each in alone.answer.approvals] == [world.bo.member_id]
+    cleo = await world.member(world.platform.org_id, "approver")
+    done = await world.approve(asked.request_id, cleo)
+    assert done.answer.status == "approved"
+    people = [each["by"] for each in done.answer.grant.approvals]
+    assert people == [world.bo.member_id, cleo.member_id]
+    judge(database.sql)
 
 
 @pytest.mark.parametrize("who", ["program", "applicant", "rival", "operator"])
@@ -246,6 +267,18 @@ async def test_a_renewal_is_the_same_grant_with_a_later_end(database, world):
     assert denied.status == "denied"
     assert (await world.parts.store.grant(first.grant.id)).ends_ms == held.ends_ms
     assert judge(database.sql).count("grant.renewed.v1") == 1
+
+
+async def test_a_renewal_brings_no_version_that_is_shown_to_others_only(database, world):
+    world.offering = await world.publish(audience=(world.sme.org_id,))
+    grant = (await world.ask(days=7)).grant
+    other = await world.join("sme")
+    await world.revise(audience=(other.org_id,))
+    with pytest.raises(Conflict) as refused:
+        await world.renew(grant.id, 60)
+    assert refused.value.code == "renewal_closed"
+    assert await world.parts.store.grant(grant.id) == grant
+    judge(database.sql)
 
 
 async def test_a_renewal_that_needs_approval_waits_and_prolongs_when_approved(database, world):

@@ -1,12 +1,14 @@
 """How requests, and what was decided of them, are answered."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from fastapi import Response
 
 from exchange.access.acts import PENDING
 from exchange.access.api.documents import AccessRequestOut, request_out
+from exchange.access.approve_request import standing_approvals
 from exchange.access.holds_store import HoldsStore
 from exchange.access.model import Answer
 from exchange.access.request_access import Desk
@@ -29,11 +31,12 @@ async def show_requests(
     grants = [answer.grant for answer in answers if answer.grant is not None]
     holds = await HoldsStore(desk.ledger).suspending(grants)
     shown = []
-    for answer in answers:
-        approvers = 1
+    for each in answers:
+        answer, approvers = each, 1
         if answer.status == PENDING:
             terms, _ = await desk.catalog.version(answer.ask.offering_id, answer.offering_version)
             approvers = terms.approvers
+            answer = replace(answer, approvals=(await standing_approvals(desk, answer))[0])
         suspending = holds.get(answer.grant.id, ()) if answer.grant is not None else ()
         lang = language(accept_language)
         shown.append(request_out(answer, caller, lang, approvers, receipt, suspending))
