@@ -123,6 +123,8 @@ class OfferingIn(Body):
     def _sound(self) -> "OfferingIn":
         if len({each.name for each in self.form}) != len(self.form):
             raise ValueError("each field of the form needs a name of its own")
+        if self.approvers > 1 and self.approval != "provider":
+            raise ValueError("several approvers need an approval: set approval to provider")
         if self.sample_rows and self.personal_information != "none":
             raise ValueError("no sample is shown of personal data: set sample_rows to 0")
         return self
