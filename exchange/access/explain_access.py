@@ -11,6 +11,7 @@ from typing import Any
 
 from exchange.access.model import Ask, policy_input
 from exchange.access.request_access import Desk, decide, load_parties
+from exchange.catalog.model import Terms
 from exchange.clock import now_ms
 from exchange.errors import BadInput
 from exchange.http import Caller
@@ -32,10 +33,12 @@ class Supposed:
 class Explanation:
     """The decision as things are, the changes that would help, and the decision after them.
 
-    `after` is None where a change cannot be tried out: an attribute that is not stated yet.
+    `asks_for` are the offering's terms: text to accept, fields to fill in. `after` is None where a
+    change cannot be tried out: an attribute that is not stated yet.
     """
 
     decision: Decision
+    asks_for: Terms
     changes: Sequence[Remedy] = field(default_factory=tuple)
     after: Outcome | None = None
 
@@ -52,6 +55,7 @@ async def explain_access(
         document = policy_input(now, consumer, parties.provider, parties.offering, ask)
         return await decide(desk.policy, document)
 
+    terms = parties.offering.terms
     first = decision = await decided(consumer, ask)
     followed: dict[tuple[str, str], Remedy] = {}
     for _ in range(ROUNDS):
@@ -61,10 +65,10 @@ async def explain_access(
             followed[(remedy.code, str(remedy.params.get("attribute", "")))] = remedy
             changed = _follow(remedy, consumer, ask)
             if changed is None:
-                return Explanation(first, tuple(followed.values()), None)
+                return Explanation(first, terms, tuple(followed.values()), None)
             consumer, ask = changed
         decision = await decided(consumer, ask)
-    return Explanation(first, tuple(followed.values()), decision.outcome)
+    return Explanation(first, terms, tuple(followed.values()), decision.outcome)
 
 
 def _suppose(consumer: Organisation, supposed: Mapping[str, Supposed]) -> Organisation:

@@ -163,6 +163,10 @@ def explain(
     print_said(out, {**answer, "remedies": answer["changes"] or answer["remedies"]})
     if answer["changes"] and answer["outcome_after"]:
         out.print(plain(f"With all of that: {answer['outcome_after']}"))
+    if answer["terms_digest"]:
+        out.print(plain("  → Accept its terms: --accept-terms (offering show prints them)"))
+    for name in answer["required_fields"]:
+        out.print(plain(f"  → Fill in its form: --form {name}=…"))
 
 
 @app.command("list")

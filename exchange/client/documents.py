@@ -209,6 +209,8 @@ class Explanation(Document):
     remedies: tuple[Said, ...] = field(metadata=_by(_each(Said.of)), default=())
     changes: tuple[Said, ...] = field(metadata=_by(_each(Said.of)), default=())
     outcome_after: str | None = None
+    terms_digest: str | None = None
+    required_fields: tuple[str, ...] = field(metadata=_by(_TEXTS), default=())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

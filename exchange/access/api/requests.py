@@ -12,6 +12,7 @@ from exchange.access.api.documents import (
     AccessRequestOut,
     Actions,
     Days,
+    Digest,
     OfferingRef,
     PurposeIn,
     RequestId,
@@ -74,6 +75,10 @@ class ExplanationOut(Body):
     outcome_after: Outcome | None = Field(
         description="With these changes; none where only you know what a change would be"
     )
+    terms_digest: Digest | None = Field(
+        description="Of the text that a request must accept, as `accepted_terms`"
+    )
+    required_fields: list[str] = Field(description="Of the form that a request must fill in")
 
 
 def router(desk: Desk, page_items: int) -> APIRouter:
@@ -162,6 +167,8 @@ def router(desk: Desk, page_items: int) -> APIRouter:
             remedies=worded([_said(each) for each in found.decision.remedies], lang),
             changes=worded([_said(each) for each in found.changes], lang),
             outcome_after=found.after,
+            terms_digest=found.asks_for.terms_digest,
+            required_fields=[each.name for each in found.asks_for.form if each.required],
         )
 
     return routes
