@@ -128,7 +128,11 @@ def caller_with(
 
     def check(known: Caller, request: Request) -> None:
         if roles and not known.may(*roles):
-            raise Forbidden("role_missing", f"Only {' or '.join(roles)} may do this.")
+            raise Forbidden(
+                "role_missing",
+                f"Only an organisation that is {' or '.join(roles)} may do this.",
+                hint="GET /v1/me says what yours is; the operator registers its roles.",
+            )
         lacks = bool(wanted) and known.scopes.isdisjoint(wanted)
         changes = request.method not in _READS and not while_suspended
         if known.is_suspended and (changes or lacks):
@@ -138,7 +142,11 @@ def caller_with(
                 hint="GET /v1/holds?open=true says who suspended it, since when and why.",
             )
         if lacks:
-            raise Forbidden("scope_missing", f"The token lacks the scope {' or '.join(wanted)}.")
+            raise Forbidden(
+                "scope_missing",
+                f"The token lacks the scope {' or '.join(wanted)}.",
+                hint="GET /v1/me says what you may; some things only people with a role may do.",
+            )
 
     async def caller(request: Request, _shown: Annotated[Any, Depends(bearer)]) -> Caller:
         authenticate: Authenticate = request.app.state.authenticate

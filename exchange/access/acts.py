@@ -123,6 +123,8 @@ def _appealed(held: Answer, now_ms: int, answer_days: int) -> Next | None:
         refused = refused or held.grant.state(now_ms) in ("revoked", "suspended")
     if not refused:
         raise Conflict(
-            "nothing_to_appeal", "Neither the request nor its grant was refused or taken away."
+            "nothing_to_appeal",
+            "Neither the request nor its grant was refused or taken away.",
+            hint="While it waits, leave a comment, or withdraw it and ask anew.",
         )
     return None

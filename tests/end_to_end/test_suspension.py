@@ -1,6 +1,7 @@
 """Suspension seen from outside: who is told what, what a suspended organisation may still do."""
 
 import json
+import re
 
 import httpx
 import pytest
@@ -223,3 +224,33 @@ def test_a_suspended_offering_or_platform_shows_no_rows(by, platform, sme):
         assert refused.value.code == "sample_unknown"
         by.post(f"/v1/holds/{hold}/lift", {"text": "settled"})
     assert sme.get(f"/v1/offerings/{table}/sample")["files"][0]["rows"] == [[1, 2]]
+
+
+def test_an_offerings_hold_is_explained_to_whoever_holds_a_grant_of_it(platform, sme, by, grant):
+    words = {"reason": "terms_breached", "text": "Published by others."}
+    platform.post("/v1/holds", {"target": grant["offering_id"], **words})
+    answer = sme.request("GET", f"/v1/grants/{grant['id']}", headers={"Accept-Language": "zh"})
+    [held] = answer.json()["holds"]
+    assert (held["reason"], held["text"]) == (words["reason"], words["text"])
+    assert re.match("[\u4e00-\u9fff]", held["reason_text"])
+    by.post("/v1/holds", {"target": platform.profile.organisation_id, **words})
+    other = sme.get(f"/v1/grants/{grant['id']}")["holds"][1]  # between the operator and it
+    assert (other["reason"], other["reason_text"], other["text"]) == (None, None, None)
+
+
+def test_several_approvers_need_an_approval(platform):
+    with pytest.raises(Refusal) as refused:
+        platform.post("/v1/offerings", TERMS | {"approvers": 2})
+    assert refused.value.status == 422
+    assert "approval to provider" in refused.value.detail
+
+
+def test_explain_says_what_a_request_must_bring(platform, sme):
+    terms = {"terms_en": "Keep it.", "terms_zh": "保密。"}
+    field = {"name": "use", "label_en": "Use", "label_zh": "用途", "required": True}
+    offering = publish(platform, form=[field], **terms)
+    ask_for = {"offering_id": offering["id"], "purpose": "logistics_planning", "days": 5}
+    found = sme.post("/v1/policy/explain", ask_for)
+    assert found["outcome"] == "permit"
+    assert found["terms_digest"] == offering["terms_digest"]
+    assert found["required_fields"] == ["use"]

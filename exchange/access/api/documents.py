@@ -12,6 +12,7 @@ from exchange.access.model import Answer, Grant, GrantStatus, RequestStatus, Sai
 from exchange.clock import now_ms, rfc3339
 from exchange.formats.receipt import Receipt
 from exchange.http import SOME_LINES, Body, Caller
+from exchange.locales import gettext
 from exchange.policy.model import LARGEST
 from exchange.policy.render import render
 
@@ -100,6 +101,8 @@ class SuspensionOut(Body):
     placed_by: PlacedBy
     by_organisation_id: str | None = Field(description="None: a rule")
     reason: HoldReason | None = Field(description="Not told of a hold on the other party")
+    reason_text: str | None
+    text: str | None = Field(description="What whoever placed it said")
     since: str
 
 
@@ -177,9 +180,16 @@ class StepOut(Body):
     event_id: str
 
 
-def codes(said: Sequence[Said]) -> list[SaidOut]:
-    """Write reasons as codes alone: for those whom the parameters do not concern."""
-    return [SaidOut(code=each.code, params={}, text=each.code) for each in said]
+def codes(said: Sequence[Said], lang: str) -> list[SaidOut]:
+    """Write reasons for those whom the parameters do not concern: words where there are none."""
+    return [
+        SaidOut(
+            code=each.code,
+            params={},
+            text=each.code if each.params else render(each.code, {}, lang),
+        )
+        for each in said
+    ]
 
 
 def worded(said: Sequence[Said], lang: str) -> list[SaidOut]:
@@ -190,7 +200,7 @@ def worded(said: Sequence[Said], lang: str) -> list[SaidOut]:
     ]
 
 
-def grant_out(grant: Grant, caller: Caller, holds: Sequence[Hold] = ()) -> GrantOut:
+def grant_out(grant: Grant, caller: Caller, lang: str, holds: Sequence[Hold] = ()) -> GrantOut:
     """Write a grant, with the open holds that suspend it."""
     return GrantOut(
         id=grant.id,
@@ -206,7 +216,7 @@ def grant_out(grant: Grant, caller: Caller, holds: Sequence[Hold] = ()) -> Grant
         terms_digest=grant.terms_digest,
         renewals=grant.renewals,
         status=grant.state(now_ms()),
-        holds=[_suspension_out(hold, caller) for hold in holds],
+        holds=[_suspension_out(hold, caller, lang) for hold in holds],
         status_index=grant.status_index,
         starts_at=rfc3339(grant.starts_ms),
         ends_at=rfc3339(grant.ends_ms),
@@ -214,7 +224,7 @@ def grant_out(grant: Grant, caller: Caller, holds: Sequence[Hold] = ()) -> Grant
     )
 
 
-def _suspension_out(hold: Hold, caller: Caller) -> SuspensionOut:
+def _suspension_out(hold: Hold, caller: Caller, lang: str) -> SuspensionOut:
     is_told = hold.target_kind != "organisation" or caller.reads(hold.target_id)
     return SuspensionOut(
         hold_id=hold.id,
@@ -223,6 +233,8 @@ def _suspension_out(hold: Hold, caller: Caller) -> SuspensionOut:
         placed_by=hold.placed_by,
         by_organisation_id=hold.by_org,
         reason=hold.reason if is_told else None,
+        reason_text=gettext("holds", lang)(hold.reason) if is_told else None,
+        text=(hold.text or None) if is_told else None,
         since=rfc3339(hold.placed_ms),
     )
 
@@ -259,9 +271,9 @@ def request_out(
         waiting=_waiting(answer, approvers),
         decision_id=answer.decision_id,
         policy_digest=answer.policy_digest,
-        reasons=worded(answer.reasons, lang) if is_told else codes(answer.reasons),
+        reasons=(worded if is_told else codes)(answer.reasons, lang),
         remedies=worded(answer.remedies, lang) if is_told else [],
-        grant=grant_out(answer.grant, caller, holds) if answer.grant is not None else None,
+        grant=grant_out(answer.grant, caller, lang, holds) if answer.grant is not None else None,
         event_id=answer.event_id,
         receipt=receipt.encode() if receipt is not None else None,
         created_at=rfc3339(answer.created_ms),

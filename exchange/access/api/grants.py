@@ -29,6 +29,7 @@ from exchange.http import (
     caller_with,
     decode_cursor,
     encode_cursor,
+    language,
     problems,
 )
 
@@ -53,13 +54,14 @@ def router(desk: Desk, page_items: int) -> APIRouter:
     party = caller_with("grants")
     suspended = HoldsStore(desk.ledger)
 
-    async def shown(grant: Grant, caller: Caller) -> GrantOut:
+    async def shown(grant: Grant, caller: Caller, accept_language: str | None) -> GrantOut:
         holds = await suspended.suspending([grant])
-        return grant_out(grant, caller, holds.get(grant.id, ()))
+        return grant_out(grant, caller, language(accept_language), holds.get(grant.id, ()))
 
     @routes.get("/grants", responses=problems(400, 401, 403, 422, 503))
     async def get_grants(
         caller: Annotated[Caller, party],
+        accept_language: AcceptLanguage = None,
         status: GrantStatus | None = None,
         offering_id: Annotated[OfferingRef | None, Query(examples=["off_" + "0" * 26])] = None,
         cursor: Cursor = None,
@@ -71,13 +73,18 @@ def router(desk: Desk, page_items: int) -> APIRouter:
         )
         more = encode_cursor(found[limit - 1].id) if len(found) > limit else None
         held = await suspended.suspending(found)
-        items = [grant_out(each, caller, held.get(each.id, ())) for each in found[:limit]]
+        lang = language(accept_language)
+        items = [grant_out(each, caller, lang, held.get(each.id, ())) for each in found[:limit]]
         return Page(items=items, next=more)
 
     @routes.get("/grants/{grant_id}", responses=problems(401, 403, 404, 422, 503))
-    async def get_grant(grant_id: GrantId, caller: Annotated[Caller, party]) -> GrantOut:
+    async def get_grant(
+        grant_id: GrantId,
+        caller: Annotated[Caller, party],
+        accept_language: AcceptLanguage = None,
+    ) -> GrantOut:
         """Show a grant."""
-        return await shown(await desk.store.grant_for(grant_id, caller), caller)
+        return await shown(await desk.store.grant_for(grant_id, caller), caller, accept_language)
 
     @routes.post(
         "/grants/{grant_id}/renew",
@@ -109,11 +116,12 @@ def router(desk: Desk, page_items: int) -> APIRouter:
         grant_id: GrantId,
         body: RevocationIn,
         caller: Annotated[Caller, caller_with("holds", "platform", "operator")],
+        accept_language: AcceptLanguage = None,
     ) -> RevocationOut:
         """Revoke a grant for good (its platform, or the operator)."""
         grant, receipt = await revoke_grant(desk.ledger, desk.store, caller, grant_id, body.reason)
         return RevocationOut(
-            grant=await shown(grant, caller),
+            grant=await shown(grant, caller, accept_language),
             receipt=receipt.encode() if receipt is not None else None,
         )
 

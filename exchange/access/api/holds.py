@@ -174,7 +174,7 @@ def _hold_out(hold: Hold, caller: Caller, lang: str) -> HoldOut:
         reason=hold.reason,
         reason_text=gettext("holds", lang)(hold.reason),
         text=hold.text,
-        policy_reasons=worded(hold.policy_reasons, lang) if is_told else codes(hold.policy_reasons),
+        policy_reasons=(worded if is_told else codes)(hold.policy_reasons, lang),
         policy_remedies=worded(hold.policy_remedies, lang) if is_told else [],
         placed_at=rfc3339(hold.placed_ms),
         event_id=hold.event_id,
