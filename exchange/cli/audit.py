@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 from rich.progress import (
@@ -14,7 +14,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from exchange.auditing.check_export import ExportRefused, check_export
+from exchange.auditing.check_export import Checked, ExportRefused, check_export
 from exchange.auditing.edge import Edge
 from exchange.auditing.state import State, StateUnusable, keep_state, read_state
 from exchange.auditing.walk_log import LogFault, Walked, walk
@@ -44,9 +44,11 @@ from exchange.cli.output import (
     session,
 )
 from exchange.cli.verify import read_key
+from exchange.client.profile import read_profile
 from exchange.client.session import Refusal, Session
 
 app = typer.Typer(help="Judge the exchange by its log.", no_args_is_help=True)
+_JWKS = "/oauth/jwks"
 
 
 @app.command("verify")
@@ -139,12 +141,13 @@ def audit_export(
     with session(profile, as_json=as_json) as me:
         answer = me.request("GET", "/v1/log/export", params=params, timeout=300)
         manifest = answer.headers.get("Exchange-Manifest", "")
-        keys = me.get("/oauth/jwks")
-        claims = _checked(answer.content, manifest, keys, me.profile.log_key)
+        keys = json.loads(me.text(_JWKS))
+        checked = _checked(answer.content, manifest, keys, me.profile.log_key)
         file.write_bytes(answer.content)
         _beside(file, "manifest").write_text(manifest + "\n", "utf-8")
         _beside(file, "jwks").write_text(json.dumps(keys, indent=1) + "\n", "utf-8")
-    _print_export(claims, file, as_json=as_json)
+        source = f"{me.profile.url.rstrip('/')}{_JWKS}"
+    _print_export(checked, file, source, proved=True, as_json=as_json)
 
 
 @app.command("check")
@@ -152,34 +155,83 @@ def audit_check(
     file: Annotated[Path, typer.Argument(help="An export, its manifest beside it")],
     jwks: Annotated[
         Path | None,
-        typer.Option(help="The exchange's keys (/oauth/jwks); else those that were kept beside it"),
+        typer.Option(
+            help="The exchange's keys (GET /oauth/jwks), got otherwise than with the file"
+        ),
     ] = None,
+    profile: Annotated[
+        Path | None,
+        typer.Option("--profile", "-p", help="Fetch the keys from this profile's exchange"),
+    ] = None,
+    trust_kept_keys: Annotated[
+        bool,
+        typer.Option(
+            "--trust-kept-keys",
+            help="Be content with the keys kept beside the file (FILE.jwks): you exported it",
+        ),
+    ] = False,
     log_key: Annotated[
         str,
         typer.Option(
             envvar="EXCHANGE_LOG_KEY",
-            help="The log's verifier key, or a file with it: checks the checkpoint too",
+            help="The log's verifier key, or a file with it: checks the checkpoint too, and every "
+            "entry of an export of the whole log (jsonl)",
         ),
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Check an export with no network: the manifest is signed, and the file is the one it means."""
+    """Check an export: the manifest is signed, and the file is the one it means.
+
+    Needs no network but with --profile. Keys that lie beside the file prove nothing against whoever
+    had it: give keys that came another way, or the log's key.
+    """
     with in_words(as_json=as_json):
         manifest = _beside(file, "manifest").read_text("utf-8").strip()
-        try:
-            keys = json.loads((jwks or _beside(file, "jwks")).read_text("utf-8"))
-        except ValueError:
-            raise NotAsPublished("The keys are no JWK Set.") from None
+        keys, source = _keys(file, jwks, profile)
+        if profile is not None:
+            log_key = log_key or read_profile(profile).log_key
         key = read_key(log_key).vkey if log_key else ""
-        claims = _checked(file.read_bytes(), manifest, keys, key)
-    _print_export(claims, file, as_json=as_json)
+        checked = _checked(file.read_bytes(), manifest, keys, key)
+    trusted = source is not None or trust_kept_keys or checked.root_met
+    kept = f"{_beside(file, 'jwks')}, beside the file"
+    _print_export(checked, file, source or kept, proved=trusted, as_json=as_json)
+    if source is None and not trust_kept_keys:
+        all_the_same = _ROOT_MET if trusted else ""
+        err.print(f"[{'yellow' if trusted else 'red'}]{_KEPT}[/]{all_the_same}")
+    if not trusted:
+        raise typer.Exit(REFUSED)
+
+
+_KEPT = (
+    "The keys came with the file: whoever had it may have signed another manifest with keys of "
+    "their own. Give --jwks with keys that you got otherwise (GET /oauth/jwks of the exchange) or "
+    "--profile to fetch them; --trust-kept-keys if you exported the file and nobody else had it."
+)
+_ROOT_MET = " The entries are the log's all the same; who exported them, and when, is not proved."
+
+
+def _keys(file: Path, jwks: Path | None, profile: Path | None) -> tuple[object, str | None]:
+    """Return the exchange's keys and where they came from; None: from beside the file."""
+    if jwks is not None and profile is not None:
+        raise typer.BadParameter("one of --jwks and --profile is enough", param_hint="--jwks")
+    if profile is not None:
+        with session(profile) as me:
+            text, source = me.text(_JWKS), f"{me.profile.url.rstrip('/')}{_JWKS}"
+    else:
+        beside = _beside(file, "jwks")
+        text = (jwks or beside).read_text("utf-8")
+        source = "" if jwks is None or jwks.resolve() == beside.resolve() else str(jwks)
+    try:
+        return json.loads(text), source or None
+    except ValueError:
+        raise NotAsPublished("The keys are no JWK Set.") from None
 
 
 def _beside(file: Path, what: str) -> Path:
     return file.with_name(f"{file.name}.{what}")
 
 
-def _checked(data: bytes, manifest: str, keys: object, log_key: str) -> dict[str, Any]:
+def _checked(data: bytes, manifest: str, keys: object, log_key: str) -> Checked:
     verifier = read_key(log_key) if log_key else None
     try:
         return check_export(data, manifest, keys, verifier)
@@ -187,13 +239,29 @@ def _checked(data: bytes, manifest: str, keys: object, log_key: str) -> dict[str
         raise NotAsPublished(str(refused)) from None
 
 
-def _print_export(claims: dict[str, Any], file: Path, *, as_json: bool) -> None:
+def _print_export(
+    checked: Checked, file: Path, keys_from: str, *, proved: bool, as_json: bool
+) -> None:
+    claims = checked.claims
     if as_json:
-        print_json(claims)
+        judged = {
+            "proved": proved,
+            "key": checked.key,
+            "keys_from": keys_from,
+            "root_compared": checked.root_met,
+            "root_not_compared_because": checked.why_not or None,
+        }
+        print_json({**claims, "check": judged})
         return
-    size = claims["checkpoint"].split("\n")[1]
-    out.print(f"[green]✓ {claims['leaves']} entries[/] of {plain(size)} in {plain(file)}")
-    out.print(f"  sha256 {plain(claims['sha256'])}, signed by {plain(claims.get('iss', ''))}")
+    log, size = [*claims["checkpoint"].split("\n"), "", ""][:2]
+    mark = "[green]✓" if proved else "[yellow]?"
+    out.print(f"{mark} {claims['leaves']} entries[/] of {plain(size)} in {plain(file)}")
+    out.print(f"  sha256 {plain(claims['sha256'])}, signed as {plain(claims.get('iss', ''))}")
+    out.print(f"  with the key {plain(checked.key)} of {plain(keys_from)}")
+    if checked.root_met:
+        out.print(f"  the log's root compared: these are the entries that {plain(log)} signed")
+    else:
+        out.print(f"  the log's root not compared: {plain(checked.why_not)}")
 
 
 def _no_key() -> str:

@@ -85,6 +85,12 @@ def _public_jwk(value: object) -> dict[str, Any]:
     return {**public, "kid": kid, "alg": algorithm, "use": "sig"}
 
 
+def thumbprint(jwk: Mapping[str, Any]) -> str:
+    """Return a public key's thumbprint (RFC 7638), which nobody can choose as they can a kid."""
+    public = {name: jwk[name] for name in ("kty", *_MEMBERS[jwk["kty"]])}
+    return jose.thumbprint(public)
+
+
 def load_public_key(jwk: Mapping[str, Any]) -> PublicKey:
     """Load a public JWK of a known kty; raises FormatError for an unsafe curve, point or size."""
     kind, curve = jwk["kty"], jwk.get("crv")

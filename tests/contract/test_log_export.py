@@ -10,7 +10,7 @@ import pytest
 
 from exchange.auditing.check_export import ExportRefused, check_export
 from exchange.errors import BadInput
-from exchange.formats.note import Signer
+from exchange.formats.note import Signer, Verifier
 from exchange.formats.tokens import generate_client_key
 from exchange.ledger import export
 from exchange.ledger.export import export_leaves
@@ -94,7 +94,10 @@ def test_a_manifest_is_checked_against_file_keys_and_log():
         "checkpoint": note,
     }
     manifest = keys.sign_manifest(claims)
-    assert check_export(data, manifest, keys.jwks, log.verifier) == claims
+    checked = check_export(data, manifest, keys.jwks, log.verifier)
+    assert checked.claims == claims
+    assert checked.key == keys.jwks["keys"][0]["kid"]
+    assert (checked.root_met, checked.why_not) == (False, "it holds a part of the log")
     other = TokenKeys([generate_client_key()])
     for what, bad in {
         "another file": (data[:-2] + b"\n", manifest, keys.jwks, None),
@@ -110,3 +113,48 @@ def test_a_manifest_is_checked_against_file_keys_and_log():
         with pytest.raises(ExportRefused):
             print(what, check_export(*bad))
     assert json.dumps(claims)
+
+
+async def test_a_whole_log_is_compared_with_the_root_that_the_log_signed(ledger):
+    """Whoever signs another manifest with the exchange's keys still has not the log's key."""
+    keys = TokenKeys([generate_client_key()])
+    await ledger.commit(entries(ledger, 300))
+    verifier = Verifier.parse(ledger.verifier_key)
+
+    def judge(data, claims, log_key=verifier):
+        fitted = {"sha256": sha256(data).hexdigest(), "bytes": len(data)}
+        if claims["format"] == "jsonl":
+            fitted["leaves"] = data.count(b"\n")
+        manifest = keys.sign_manifest({**claims, **fitted})
+        return check_export(data, manifest, keys.jwks, log_key)
+
+    data, claims = await exported(ledger, Wanted(), "jsonl")
+    assert judge(data, claims).root_met
+    assert judge(data, claims).why_not == ""
+    assert judge(data, claims, None).why_not == "no log key was given"
+    lines = data.splitlines(keepends=True)
+    assert len(lines) > 300
+    other = lines[7].replace(b"test.happened", b"test.murdered")
+    assert other != lines[7]
+    for what, forged in {
+        "changed": [*lines[:7], other, *lines[8:]],
+        "left out": lines[:-1],
+        "one more": [*lines, other],
+        "swapped": [lines[1], lines[0], *lines[2:]],
+        "no end": [*lines, b"{}"],
+        "empty": [],
+    }.items():
+        with pytest.raises(ExportRefused):
+            print(what, judge(b"".join(forged), claims))
+    for wanted, form, why in (
+        (Wanted(), "csv", "csv does not"),
+        (Wanted(), "parquet", "parquet does not"),
+        (Wanted(newest=True), "jsonl", "a part"),
+        (Wanted(start=1), "jsonl", "a part"),
+        (Wanted(since_ms=0), "jsonl", "a part"),
+        (Wanted(sight=frozenset(["org_1"])), "jsonl", "a part"),
+        (Wanted(frozenset(["kind:test.happened.v1"])), "jsonl", "a part"),
+    ):
+        checked = judge(*await exported(ledger, wanted, form))
+        assert not checked.root_met
+        assert why in checked.why_not

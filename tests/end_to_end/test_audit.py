@@ -1,10 +1,14 @@
 """An auditor's verbs against a running exchange."""
 
 import json
+from hashlib import sha256
 
 import pytest
 
 from exchange.client.profile import create_profile
+from exchange.formats.jwk import decode_base64url
+from exchange.formats.tokens import generate_client_key
+from exchange.oauth.keys import TokenKeys
 from tests.support.commands import exchange
 from tests.support.story import DATABASES, exchange_on, make_world
 
@@ -92,10 +96,65 @@ def test_an_export_is_checked_and_a_changed_one_refused(place, form):
     )
     assert claims["leaves"] == len(list(listed)) > 3
     assert claims["format"] == form
-    checked = exchange("audit", "check", name, "--log-key", key, cwd=folder)
+    fetched = f"{world.auditor.profile.url}/oauth/jwks"
+    assert claims["check"]["keys_from"] == fetched
+    checked = exchange(
+        *("audit", "check", name, "--log-key", key, "--profile", "profile.json"), cwd=folder
+    )
     assert checked.returncode == 0, checked.stderr
+    assert f"of {fetched}" in checked.stdout
+    assert "root not compared" in checked.stdout
+    assert checked.stderr == ""
     file = folder / name
     file.write_bytes(file.read_bytes()[:-1] + b"x")
-    refused = exchange("audit", "check", name, cwd=folder)
+    refused = exchange("audit", "check", name, "--trust-kept-keys", cwd=folder)
     assert refused.returncode == 1
     assert "not the one" in refused.stderr
+
+
+def test_a_forged_export_signed_with_the_forgers_keys_is_not_believed(place):
+    world, folder, key = place
+    name, file = "log.jsonl", folder / "log.jsonl"
+    assert exchange("audit", "export", name, cwd=folder).returncode == 0
+    good = folder / "good.jwks"
+    good.write_text(world.sme.text("/oauth/jwks"))
+
+    def check(*more):
+        return exchange("audit", "check", name, *more, cwd=folder)
+
+    kept = check()
+    assert kept.returncode == 1
+    assert "beside the file" in kept.stdout
+    assert "--jwks" in kept.stderr
+    assert check("--jwks", f"{name}.jwks").returncode == 1
+    assert check("--trust-kept-keys").returncode == 0
+    assert check("--jwks", "good.jwks").returncode == 0
+    assert check("--jwks", "good.jwks", "--profile", "sme.json").returncode == 2
+    # The log's key vouches for all entries, whoever signed the manifest.
+    met = check("--log-key", key, "--json")
+    assert met.returncode == 0, met.stderr
+    said = json.loads(met.stdout)["check"]
+    assert (said["proved"], said["root_compared"]) == (True, True)
+    assert "who exported them" in met.stderr
+
+    data = file.read_bytes().replace(b"decision.denied", b"decision.gotten")
+    assert data != file.read_bytes()
+    file.write_bytes(data)
+    forger = TokenKeys([generate_client_key()])
+    manifest = folder / f"{name}.manifest"
+    _, payload, _ = manifest.read_text().split(".")
+    claims = json.loads(decode_base64url(payload))
+    manifest.write_text(forger.sign_manifest({**claims, "sha256": sha256(data).hexdigest()}))
+    (folder / f"{name}.jwks").write_text(json.dumps(forger.jwks))
+    for more in (
+        (),
+        ("--log-key", key),
+        ("--log-key", key, "--trust-kept-keys"),
+        ("--jwks", "good.jwks"),
+        ("--profile", "profile.json"),
+    ):
+        assert check(*more).returncode == 1, more
+    # With a filter claimed the root cannot be compared; the keys beside it still prove nothing.
+    part = {**claims, "sha256": sha256(data).hexdigest(), "filters": ["org:x"]}
+    manifest.write_text(forger.sign_manifest(part))
+    assert check("--log-key", key).returncode == 1
