@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from exchange.cli.forms import Form, FormFile, form_of
 from exchange.cli.output import (
     DEFAULT_PROFILE,
     AsJson,
@@ -64,6 +65,8 @@ def grant_renew(
     accept_terms: Annotated[
         bool, typer.Option("--accept-terms", help="You accept the terms as they are now")
     ] = False,
+    form: Form = None,
+    form_file: FormFile = None,
     receipt: Receipt = None,
     profile: ProfilePath = DEFAULT_PROFILE,
     lang: Lang = "en",
@@ -72,8 +75,10 @@ def grant_renew(
     """Ask for a later end of a grant, before it ends (SME)."""
     body: dict[str, Any] = {"days": days}
     with session(profile, lang, as_json=as_json) as me:
-        if accept_terms:
+        if accept_terms or form or form_file:
             offering = me.get(f"/v1/grants/{grant}")["offering_id"]
+            body |= form_of(me, offering, form, form_file)
+        if accept_terms:
             digest = me.get(f"/v1/offerings/{offering}")["terms_digest"]
             body |= {"accepted_terms": digest} if digest else {}
         answer = me.post(f"/v1/grants/{grant}/renew", body)

@@ -62,7 +62,7 @@ def list_holds(
             me.pages("/v1/holds", **wanted),
             ("id", "target", "by", "since", "why", "lifted"),
             lambda h: (
-                *(h["id"], h["target"], h["placed_by"], h["placed_at"], h["reason_text"]),
+                *(h["id"], h["target"], h["placed_by"], h["placed_at"], _why(h)),
                 h["lifted_at"] or "",
             ),
             as_json=as_json,
@@ -96,6 +96,11 @@ def lift(
         answer = me.post(f"/v1/holds/{hold}/lift", {"text": text})
         keep_receipt(receipt, answer)
     _print(answer, as_json=as_json)
+
+
+def _why(hold: dict[str, Any]) -> str:
+    """Say why a hold was placed; of a rule's, what the policy said."""
+    return " ".join([hold["reason_text"], *(each["text"] for each in hold["policy_reasons"])])
 
 
 def _print(answer: dict[str, Any], *, as_json: bool) -> None:

@@ -1,12 +1,12 @@
 """Verbs of a request's life: ask, be asked back, answer, approve, and see who has it."""
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
+from exchange.cli.forms import Form, FormFile, form_of
 from exchange.cli.grants import Receipt, keep_receipt
-from exchange.cli.offerings import OfferingId, read_json
+from exchange.cli.offerings import OfferingId
 from exchange.cli.output import (
     DEFAULT_PROFILE,
     AsJson,
@@ -30,35 +30,11 @@ Days = Annotated[int, typer.Option(min=1, help="How long you need it")]
 Actions = Annotated[
     list[str] | None, typer.Option("--action", help="read or call; again for both; default: read")
 ]
-Form = Annotated[
-    list[str] | None,
-    typer.Option(metavar="NAME=VALUE", help="A field of the offering's form; again for more"),
-]
-FormFile = Annotated[Path | None, typer.Option(help="The form filled in, a JSON file")]
 AcceptTerms = Annotated[
     bool, typer.Option("--accept-terms", help="You accept the offering's terms as they are now")
 ]
 Text = Annotated[str, typer.Argument(metavar="TEXT", help="Your words")]
 MaybeText = Annotated[str, typer.Option("--text", help="Your words")]
-
-
-def filled_in(
-    form: list[str] | None, file: Path | None, fields: list[dict[str, Any]]
-) -> dict[str, Any]:
-    """Return a form from NAME=VALUE pairs and a file, numbers and yes-or-no by the field's kind."""
-    given: dict[str, Any] = dict(read_json(file)) if file is not None else {}
-    kinds = {field["name"]: field["kind"] for field in fields}
-    for pair in form or []:
-        name, equals, text = pair.partition("=")
-        if not equals:
-            raise typer.BadParameter(f"{pair} is not NAME=VALUE", param_hint="--form")
-        value: Any = text
-        if kinds.get(name) == "number" and text.removeprefix("-").isdecimal():
-            value = int(text)
-        elif kinds.get(name) == "boolean" and text in ("true", "false"):
-            value = text == "true"
-        given[name] = value
-    return given
 
 
 def request(
@@ -82,11 +58,10 @@ def request(
         "days": days,
     }
     with session(profile, lang, as_json=as_json) as me:
-        if form or form_file or accept_terms:
-            shown = me.get(f"/v1/offerings/{offering}")
-            body["form"] = filled_in(form, form_file, shown["form"])
-            if accept_terms and shown["terms_digest"]:
-                body["accepted_terms"] = shown["terms_digest"]
+        body |= form_of(me, offering, form, form_file)
+        if accept_terms:
+            digest = me.get(f"/v1/offerings/{offering}")["terms_digest"]
+            body |= {"accepted_terms": digest} if digest else {}
         try:
             answer = me.post("/v1/access-requests", body)
         except Refusal as refusal:
@@ -106,10 +81,24 @@ def print_request(answer: dict[str, Any], *, as_json: bool) -> None:
         out.print(plain(f"{answer['id']} waits for an approval: {has_it(answer)}"))
         print_said(out, answer)
     elif grant is not None and answer["status"] in ("permitted", "approved"):
-        out.print(plain(f"{grant['id']} granted until {grant['ends_at']}"))
+        _print_grant(grant)
     else:
         out.print(plain(f"{answer['id']} {answer['status']}"))
         print_said(out, answer)
+
+
+def _print_grant(grant: dict[str, Any]) -> None:
+    """Say until when a grant is; or that it is not in force, and who suspended it and why."""
+    if grant["status"] == "active":
+        out.print(plain(f"{grant['id']} granted until {grant['ends_at']}"))
+        return
+    out.print(plain(f"{grant['id']} is {grant['status']}: nothing is delivered under it"))
+    for hold in grant["holds"]:
+        by = " ".join(filter(None, ("the", hold["placed_by"], hold["by_organisation_id"])))
+        why = " ".join(filter(None, (hold["reason_text"], hold["text"])))
+        since = f"suspended by {by} since {hold['since'][:16]}Z"
+        out.print(plain(f"  ✗ {since}: {why or 'for a reason between them and its other party'}"))
+        out.print(f"  → exchange hold show {plain(hold['hold_id'])}")
 
 
 def has_it(answer: dict[str, Any]) -> str:
@@ -252,8 +241,7 @@ def requests_answer(
         body: dict[str, Any] = {"text": text}
         if form or form_file:
             asked = me.get(f"/v1/access-requests/{request}")["offering_id"]
-            fields = me.get(f"/v1/offerings/{asked}")["form"]
-            body["form"] = filled_in(form, form_file, fields)
+            body |= form_of(me, asked, form, form_file)
         answer = me.post(f"/v1/access-requests/{request}/answer", body)
     print_request(answer, as_json=as_json)
 
