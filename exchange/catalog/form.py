@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Literal
 
 from exchange.errors import BadInput
@@ -11,7 +12,7 @@ FieldKind = Literal["text", "number", "boolean", "date", "choice"]
 Value = str | int | bool
 MAX_TEXT = 2000
 LARGEST = 2**53 - 1
-_DATE = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
@@ -38,10 +39,20 @@ class FormField:
         if self.kind == "choice":
             return None if value in self.choices else f"one of: {', '.join(self.choices)}"
         if self.kind == "date":
-            return None if _DATE.fullmatch(value) else "a date such as 2026-12-31"
+            if not _DATE.fullmatch(value):
+                return "a date such as 2026-12-31"
+            return None if _is_in_calendar(value) else "a day that the calendar has"
         if not value.strip() and self.required:
             return "some text"
         return None if len(value) <= MAX_TEXT else f"at most {MAX_TEXT} characters"
+
+
+def _is_in_calendar(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:  # 30 February, the year 0
+        return False
+    return True
 
 
 def form_field_of(document: Mapping[str, Any]) -> FormField:
