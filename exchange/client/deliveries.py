@@ -90,7 +90,8 @@ def verify_delivery(
             document["event"],
         )
     except (HTTPMessageSignaturesException, ValueError, KeyError, TypeError) as error:
-        raise NotProved(f"The exchange did not sign this delivery: {error}.") from error
+        why = str(error) or "the signature does not fit these bytes, headers and address"
+        raise NotProved(f"The exchange did not sign this delivery: {why}.") from error
 
 
 def _key(jwks: Mapping[str, Any], key_id: str) -> Any:

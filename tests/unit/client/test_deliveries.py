@@ -65,8 +65,12 @@ def test_other_bytes_another_address_another_key_are_refused():
         (URL, signed(), BODY, {"keys": [{"kid": "k1", "kty": "EC"}]}),
         (URL, signed(), BODY, {}),
     ):
-        with pytest.raises(NotProved):
+        with pytest.raises(NotProved) as refused:
             verify_delivery(url, headers, body, jwks)
+        assert len(str(refused.value)) > 30
+        assert not str(refused.value).endswith(": .")
+    with pytest.raises(NotProved, match="does not fit these bytes, headers and address"):
+        verify_delivery("https://other.example/hook?x=1", signed(), BODY, JWKS)
 
 
 def test_an_old_delivery_is_refused_unless_one_says_otherwise():
