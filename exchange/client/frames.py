@@ -11,9 +11,10 @@ from exchange.client.core import Core
 from exchange.client.errors import ClientError, MissingExtra
 from exchange.client.flow import Flow, Work
 
-As = Literal["pandas", "arrow", "duckdb"]
+As = Literal["pandas", "arrow", "pyarrow", "duckdb"]  # arrow and pyarrow are the same
 _PACKAGES = {
     "arrow": ("pyarrow",),
+    "pyarrow": ("pyarrow",),
     "pandas": ("pyarrow", "pandas"),
     "duckdb": ("pyarrow", "duckdb"),
 }
@@ -48,9 +49,10 @@ def need(as_: As) -> None:
         try:
             import_module(package)
         except ImportError as error:
+            extra = "arrow" if as_ == "pyarrow" else as_
             raise MissingExtra(
                 f"Reading as {as_} needs {package}: "
-                f'pip install "data-sharing-exchange[{as_}]". `download` needs nothing.'
+                f'pip install "data-sharing-exchange[{extra}]". `download` needs nothing.'
             ) from error
 
 

@@ -113,8 +113,9 @@ def test_a_requests_whole_life(place, mode, tmp_path):
         assert {"questioned", "answered", "commented"} <= set(kinds)
 
         platform.withdraw_offering(offering)
-        table = sme.read(done.grant, as_="arrow")
-        assert table.to_pydict()["kilograms"] == [1200, 1340]
+        for name in ("arrow", "pyarrow"):
+            table = sme.read(done.grant, as_=name)
+            assert table.to_pydict()["kilograms"] == [1200, 1340]
         assert list(sme.read(done.grant)["kilograms"]) == [1200, 1340]
         assert sme.read(done.grant, file.name, as_="duckdb").sum("kilograms").fetchall() == [
             (2540,)
@@ -235,3 +236,8 @@ def test_the_wheel_alone_with_its_base_dependencies(place, tmp_path):
     assert f"alone {packages / 'exchange' / '__init__.py'}" in done.stdout
     assert 'pip install "data-sharing-exchange[pandas]"' in done.stdout
     assert ".csv'] 1" in done.stdout
+    bare = subprocess.run(
+        [tmp_path / "venv/bin/python", "-I", "-m", "exchange.cli"], capture_output=True, text=True
+    )
+    assert bare.returncode == 2, bare.stderr
+    assert bare.stderr.endswith("pip install 'data-sharing-exchange[cli]'\n")
