@@ -74,7 +74,9 @@ def open_log(db: Database, keeper: Keeper, signer: Signer) -> Log:
             return log
         if kept is not None:
             raise StartUpError(_behind(kept, keeper.folder, "does not know this log", signer))
-        stranger = connection.execute(select(LOG.c.origin).limit(1)).scalar_one_or_none()
+        # Another worker may have made this very log since.
+        others = select(LOG.c.origin).where(LOG.c.origin != signer.name).limit(1)
+        stranger = connection.execute(others).scalar_one_or_none()
     if stranger is not None:
         raise StartUpError(
             f"The database holds the log {stranger}, but the log's key is for {signer.name}. "
