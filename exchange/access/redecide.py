@@ -121,12 +121,13 @@ class Redecider:
             cursor = await self._decide(look, tally)
             if tally.looked or after - start >= STRIDE:
                 await self._advance(look.place, cursor, after)
-        except Stale:
+        except Stale:  # another worker was quicker; what this one did is said all the same
             return 0
+        finally:
+            if tally.looked and not tally.failed:
+                log_to.info("grants_redecided", extra=_said(tally, after - 1))
         led = after - max(start, self._looked)
         self._looked = after
-        if tally.looked:
-            log_to.info("grants_redecided", extra=_said(tally, after - 1))
         return led
 
     def _look(self, connection: Connection) -> _Look:

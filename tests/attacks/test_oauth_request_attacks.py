@@ -50,7 +50,7 @@ async def test_p2c_bomb(world):
     started = time.perf_counter()
     refused(await world.post(f"{b64(header)}.e30.e30.e30.e30"))
     refused(await world.post(forge({**header, "alg": "ES256"}, world.claims(), world.client_key)))
-    assert time.perf_counter() - started < 2
+    assert time.perf_counter() - started < 10  # it would take minutes
 
 
 @pytest.mark.parametrize("depth", [500, 1000, 1900, 2500])

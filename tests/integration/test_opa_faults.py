@@ -1,4 +1,4 @@
-"""An OPA server that is gone, stopped, wrong or talks nonsense: no decision, within a second."""
+"""An OPA server that is gone, stopped, wrong or talks nonsense: no decision, and soon."""
 
 import asyncio
 import contextlib
@@ -12,9 +12,12 @@ import pytest
 
 from exchange.policy import PolicyError, PolicyUnavailable, load_bundle, open_engine
 from exchange.policy.door import PolicyDoor
+from exchange.policy.server import TIMEOUT_SECONDS
 from tests.support.opa import OpaServer, free_port
 from tests.support.policy_inputs import sample
 
+# Ten time-outs: what hangs misses it, and so do fifty that wait in turn; a loaded machine does not.
+BOUND_SECONDS = 10 * TIMEOUT_SECONDS
 REVISION = load_bundle().revision
 PROVENANCE = {"bundles": {"b": {"revision": REVISION}}}
 PERMIT = {
@@ -26,11 +29,11 @@ PERMIT = {
 
 
 async def unavailable(engine: PolicyDoor) -> PolicyUnavailable:
-    """Return the error of a decision that must fail within a second."""
+    """Return the error of a decision that must fail, and in bounded time."""
     start = time.monotonic()
     with pytest.raises(PolicyUnavailable) as caught:
         await engine.decide(sample())
-    assert time.monotonic() - start < 1.0
+    assert time.monotonic() - start < BOUND_SECONDS
     return caught.value
 
 
@@ -71,7 +74,7 @@ async def test_stopped_and_continued(opa: OpaServer) -> None:
         start = time.monotonic()
         waiting = [engine.decide(sample()) for _ in range(50)]
         results = await asyncio.gather(*waiting, return_exceptions=True)
-        assert time.monotonic() - start < 1.0
+        assert time.monotonic() - start < BOUND_SECONDS
         assert {type(result) for result in results} == {PolicyUnavailable}
         opa.signal(signal.SIGCONT)
         assert (await engine.decide(sample())).outcome == "permit"
