@@ -89,7 +89,7 @@ def after(act: Act, held: Answer, now_ms: int, answer_days: int) -> Next | None:
     """
     if act == "appeal":
         return _appealed(held, now_ms, answer_days)
-    check_pending(held)
+    check_pending(held, now_ms)
     if act == "comment":
         return None
     if act == "ask":
@@ -105,12 +105,16 @@ def after(act: Act, held: Answer, now_ms: int, answer_days: int) -> Next | None:
     return settled("rejected" if act == "reject" else "withdrawn", now_ms)
 
 
-def check_pending(held: Answer) -> None:
-    """Raise Conflict unless the request waits for somebody."""
-    if held.status != PENDING:
+def check_pending(held: Answer, now_ms: int) -> None:
+    """Raise Conflict unless the request waits for somebody, and its time to be answered runs.
+
+    Once that is over the request lapses, though the leaf that says so follows the clock.
+    """
+    status = "lapsed" if held.status == PENDING and held.until_ms <= now_ms else held.status
+    if status != PENDING:
         raise Conflict(
             "request_settled",
-            f"The request is {held.status.replace('_', ' ')}.",
+            f"The request is {status.replace('_', ' ')}.",
             hint="An applicant who was refused may appeal, or ask anew.",
         )
 

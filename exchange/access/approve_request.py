@@ -47,7 +47,7 @@ async def approve_request(
         once = idempotency(caller.client_id, idempotency_key, body, request_id)
         if any(approval["by"] == person for approval in held.approvals):
             return Write(reads=acting(caller), once=once)
-        check_pending(held)
+        check_pending(held, now_ms())
         write = await _approval(desk, caller, held, person, text)
         return replace(write, reads={**write.reads, **acting(caller)}, once=[*once, *write.once])
 

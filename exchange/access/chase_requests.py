@@ -1,6 +1,6 @@
 """What the clock does to requests that nobody acts on: a reminder half-way, a lapse at the end."""
 
-from exchange.access.acts import NEVER_MS, PENDING, settled
+from exchange.access.acts import NEVER_MS, settled
 from exchange.access.keys import waits_under
 from exchange.access.model import Answer
 from exchange.access.record_step import moved, record_step
@@ -32,7 +32,7 @@ def _lapse(desk: Desk, held: Answer, now: int) -> Write:
 
 def _remind(desk: Desk, held: Answer, now: int) -> Write:
     update = Update(REQUESTS, held.request_id, held.rev, {"remind_ms": NEVER_MS})
-    if held.status != PENDING or held.until_ms <= now:
+    if held.until_ms <= now:  # it lapses instead
         return Write(updates=[update])
     more = {"waits_for": held.waits_for, "until_ms": held.until_ms}
     event, row = record_step(desk.ledger, held, "reminded", None, "", now, more)

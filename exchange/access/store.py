@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, func, or_, select
+from sqlalchemy import Connection, Row, Table, func, literal_column, or_, select
 from sqlalchemy.sql.expression import ColumnElement
 
 from exchange.access.acts import MAX_STEPS
@@ -151,10 +151,15 @@ class AccessStore:
         return replace(answer, receipt=found[1] if found else None)
 
     async def due(self, column: str, now_ms: int, limit: int) -> Sequence[Answer]:
-        """Return requests whose `until_ms` or `remind_ms` is past, the longest past first."""
+        """Return waiting requests whose `until_ms` or `remind_ms` is past, longest past first."""
         query = (
             _answer_query()
-            .where(REQUESTS.c.log_id == self.ledger.log_id, REQUESTS.c[column] <= now_ms)
+            .where(
+                REQUESTS.c.log_id == self.ledger.log_id,
+                REQUESTS.c[column] <= now_ms,
+                # A literal, as in the index: a plan for a parameter could not use it.
+                REQUESTS.c.status == literal_column("'pending_approval'"),
+            )
             .order_by(REQUESTS.c[column])
             .limit(limit)
         )

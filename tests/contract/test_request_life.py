@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from sqlalchemy.event import listen
 
 from exchange.access.acts import NEVER_MS
 from exchange.access.authorize_grant import authorize_grant
@@ -214,6 +215,44 @@ async def test_nobody_answers_reminded_then_lapsed(database, world):
     assert (await world.ask()).request_id != asked.request_id
     judged = judge(database.sql)
     assert judged.count("request.reminded.v1") == judged.count("request.lapsed.v1") == 1
+
+
+async def test_once_its_time_is_over_nobody_acts_any_more(database, world):
+    """The lapse's leaf follows the clock; until it is there an approval must not come first."""
+    asked = await world.ask()
+    await world.approve(asked.request_id, world.anna)
+    await move_clock(world, asked.request_id, until_ms=now_ms() - 1)
+    for late in (
+        world.approve(asked.request_id, world.bo),
+        world.act("ask", asked.request_id, world.anna, "For which region?"),
+        world.act("withdraw", asked.request_id, world.sme),
+    ):
+        with pytest.raises(Conflict, match="lapsed"):
+            await late
+    assert await chase_requests(world.parts.desk) == 1
+    assert (await state(world, asked.request_id)).status == "lapsed"
+    assert judge(database.sql).count("request.approved.v1") == 1
+
+
+async def test_what_is_due_is_found_by_an_index_of_what_waits(database, world):
+    await world.ask()
+    plans = []
+
+    def explained(_connection, cursor, statement, parameters, _context, _many):
+        if "<=" in statement:
+            verb = "EXPLAIN QUERY PLAN " if database.kind == "sqlite" else "EXPLAIN "
+            cursor.execute(verb + statement, parameters)
+            plans.append("\n".join(str(row[-1]) for row in cursor.fetchall()))
+        return statement, parameters
+
+    engine = world.parts.db.readers
+    if database.kind == "postgres":  # of a few rows it rather reads all
+        database.sql(f"ALTER DATABASE {database.name} SET enable_seqscan = off")
+        engine.dispose()
+    listen(engine, "before_cursor_execute", explained, retval=True)
+    for column in ("until_ms", "remind_ms"):
+        await world.parts.store.due(column, now_ms(), 100)
+        assert f"ix_access_requests_{column.removesuffix('_ms')}" in plans.pop()
 
 
 async def test_a_form_and_terms_are_asked_for_and_kept(database, world):
