@@ -26,6 +26,7 @@ TITLES = {
     403: "Not allowed, or refused by policy with reasons and remedies",
     404: "Not found, or not yours to see",
     409: "The current state does not allow this",
+    412: "It is not what If-Match names: it was changed meanwhile",
     413: "The body is too large",
     415: "The body is of another type",
     422: "A member or parameter is not valid",

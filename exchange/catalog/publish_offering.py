@@ -1,7 +1,7 @@
 """Draft, revise, publish and withdraw an offering. Each change of published terms is a leaf."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
 from exchange.catalog.keep_index import changed_entry, new_entry
@@ -63,13 +63,17 @@ async def revise_offering(
     caller: Caller,
     offering_id: str,
     terms: Terms,
+    check: Callable[[Offering], None] = lambda held: None,
 ) -> Offering:
-    """Take new terms: into a draft in place; into a published offering as its next version."""
+    """Take new terms: into a draft in place; into a published offering as its next version.
+
+    `check` raises where the offering is not what the caller revises.
+    """
     current = await _own(catalog, caller, offering_id)
     revise(current, terms)
     await _require_known(catalog, terms)
     if current.status == "published":
-        return await _publish(ledger, catalog, sources, caller, offering_id, terms)
+        return await _publish(ledger, catalog, sources, caller, offering_id, terms, check=check)
 
     async def build() -> Write:
         held = await _own(catalog, caller, offering_id)
@@ -77,6 +81,7 @@ async def revise_offering(
             raise Conflict(
                 "offering_published", "It was published meanwhile: send the terms again."
             )
+        check(held)
         changed = replace(revise(held, terms), changed_ms=now_ms())
         inserts, updates, deletes = await _changes(catalog, held, changed)
         return Write(reads=acting(caller), inserts=inserts, updates=updates, deletes=deletes)
@@ -110,9 +115,11 @@ async def _publish(
     offering_id: str,
     terms: Terms | None,
     provider_rev: int | None = None,
+    check: Callable[[Offering], None] = lambda held: None,
 ) -> Offering:
     async def build() -> Write:
         held = await _own(catalog, caller, offering_id)
+        check(held)
         wanted = revise(held, terms) if terms is not None else held
         objects: tuple[SourceObject, ...] = ()
         tables: Sequence[Table] = ()

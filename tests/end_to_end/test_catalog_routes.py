@@ -8,7 +8,7 @@ from exchange.client.profile import create_profile
 from exchange.client.session import Refusal
 from tests.support.actors import join, operator, publish
 from tests.support.commands import exchange
-from tests.support.story import DATABASES, exchange_on
+from tests.support.story import DATABASES, assert_problem, exchange_on
 
 
 @pytest.fixture(scope="module", params=DATABASES)
@@ -32,14 +32,17 @@ class Desk:
         self.quiet = self.revise(private, audience=[self.friend.profile.organisation_id])
 
     def revise(self, made, **terms):
-        kept = {k: v for k, v in made.items() if k not in OF_THE_EXCHANGE}
-        return self.platform.put(f"/v1/offerings/{made['id']}", kept | terms)
+        return self.platform.put(f"/v1/offerings/{made['id']}", terms_of(made) | terms)
 
 
 OF_THE_EXCHANGE = (
     *("id", "provider_id", "version", "status", "terms_digest"),
     *("objects", "created_at", "changed_at"),
 )
+
+
+def terms_of(offering):
+    return {k: v for k, v in offering.items() if k not in OF_THE_EXCHANGE}
 
 
 def titles(session, **asked):
@@ -123,6 +126,31 @@ def test_an_answer_that_still_holds_is_not_sent_again(desk):
     assert "etag" not in desk.sme.http.get(path).headers  # no token: a refusal, never kept
     desk.shop = desk.revise(desk.shop, title_en="Shops and kiosks")
     assert desk.sme.http.get(path, headers=tagged(desk.sme, mine)).status_code == 200
+
+
+def test_a_change_is_made_only_to_what_was_read(desk):
+    """RFC 9110 13.1.1: two who revise at once do not write over each other."""
+    path = f"/v1/offerings/{desk.shop['id']}"
+    terms = terms_of(desk.shop)
+    read = desk.platform.request("GET", path).headers["etag"]
+
+    def put(tag, title):
+        headers = {"Authorization": f"Bearer {desk.platform.token()}", "If-Match": tag}
+        return desk.platform.http.put(path, json={**terms, "title_en": title}, headers=headers)
+
+    assert put(read, "Shops, by the first").status_code == 200
+    late = put(f'"other", {read}', "Shops, by the second")
+    assert_problem(late, 412, "precondition_failed")
+    assert desk.platform.get(path)["title_en"] == "Shops, by the first"
+    now = late.headers["etag"]
+    assert now == desk.platform.request("GET", path).headers["etag"]
+    assert_problem(put(f"W/{now}", "Weakly"), 412, "precondition_failed")
+    assert put("*", "Whatever it is").status_code == 200
+    draft = desk.platform.post("/v1/offerings", terms)
+    path = f"/v1/offerings/{draft['id']}"
+    assert_problem(put(read, "Another's"), 412, "precondition_failed")
+    mine = desk.platform.request("GET", path).headers["etag"]
+    assert put(mine, "A draft's").status_code == 200
 
 
 def tagged(session, tag):

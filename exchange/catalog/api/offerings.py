@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from pydantic import StringConstraints
 
 from exchange.catalog.api.filters import Filters, OfferingId, filters
-from exchange.catalog.api.tagged import TaggedRoute, tagged
+from exchange.catalog.api.tagged import TaggedRoute, require_match, tagged
 from exchange.catalog.documents import (
     FacetsOut,
     ObjectOut,
@@ -16,7 +17,7 @@ from exchange.catalog.documents import (
     object_document,
     offering_out,
 )
-from exchange.catalog.model import Sources
+from exchange.catalog.model import Offering, Sources
 from exchange.catalog.publish_offering import (
     draft_offering,
     publish_offering,
@@ -37,6 +38,10 @@ from exchange.http import (
 from exchange.ledger.ledger import Ledger
 from exchange.participants.store import Participants
 
+IfMatch = Annotated[
+    list[Annotated[str, StringConstraints(max_length=8000)]] | None,
+    Header(description="Change only what has one of these ETags, or 412"),
+]
 FILE = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
 
@@ -109,14 +114,24 @@ def router(
         return offering_out(offering, caller)
 
     @routes.put(
-        "/offerings/{offering_id}", responses=problems(400, 401, 403, 404, 409, 415, 422, 503)
+        "/offerings/{offering_id}", responses=problems(400, 401, 403, 404, 409, 412, 415, 422, 503)
     )
     async def put_offering(
-        offering_id: OfferingId, body: OfferingIn, caller: Annotated[Caller, platform]
+        offering_id: OfferingId,
+        body: OfferingIn,
+        caller: Annotated[Caller, platform],
+        if_match: IfMatch = None,
     ) -> OfferingOut:
-        """Take new terms: into the draft, or as the published offering's next version."""
+        """Take new terms: into the draft, or as the published offering's next version.
+
+        With If-Match only while it is as you read it, or 412: nobody's change is written over.
+        """
+
+        def check(held: Offering) -> None:
+            require_match(if_match or [], offering_out(held, caller))
+
         offering = await revise_offering(
-            ledger, catalog, sources, caller, offering_id, body.terms()
+            ledger, catalog, sources, caller, offering_id, body.terms(), check
         )
         return offering_out(offering, caller)
 

@@ -1,11 +1,15 @@
-"""Answers that a client may keep if it asks each time whether they still hold (RFC 9110 13.1.2)."""
+"""ETags: to keep an answer and ask whether it still holds, and to change only what was read."""
 
 import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import Request, Response
+from fastapi.encoders import jsonable_encoder
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 
+from exchange.errors import BadInput
 from exchange.http import JSONRoute, problems
 
 KEPT = {"Vary": "Authorization", "Cache-Control": "private, no-cache"}
@@ -26,7 +30,7 @@ class TaggedRoute(JSONRoute):
             response = await handle(request)
             if request.method != "GET" or response.status_code != 200:
                 return response
-            tag = f'"{hashlib.sha256(response.body).hexdigest()[:32]}"'
+            tag = tag_of(response.body)
             headers = {**KEPT, "ETag": tag}
             if is_named(tag, request.headers.getlist("if-none-match")):
                 return Response(status_code=304, headers=headers)
@@ -34,6 +38,27 @@ class TaggedRoute(JSONRoute):
             return response
 
         return tagged
+
+
+def tag_of(body: bytes | memoryview) -> str:
+    """Return the strong ETag of an answer's bytes."""
+    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+
+
+def require_match(given: list[str], shown: BaseModel) -> None:
+    """Refuse a change of what is not any more as If-Match names it (RFC 9110 13.1.1), with 412."""
+    if not given:
+        return
+    tag = tag_of(JSONResponse(jsonable_encoder(shown)).body)
+    named = {each.strip() for field in given for each in field.split(",")}  # a weak one never fits
+    if tag not in named and "*" not in named:
+        raise BadInput(
+            "precondition_failed",
+            "It is not what If-Match names: it was changed meanwhile.",
+            status=412,
+            hint="Read it again, and make your change to what it is now.",
+            headers={"ETag": tag},
+        )
 
 
 def is_named(tag: str, given: list[str]) -> bool:
