@@ -25,6 +25,7 @@ from exchange.ledger.ledger import Ledger
 from exchange.ledger.start import load_signer
 from exchange.migrate import migrate
 from exchange.oauth.keys import TokenKeys, load_token_keys
+from exchange.outward.allow import AllowList, BadEntry
 from exchange.participants.bootstrap import bootstrap_operator
 from exchange.participants.end_engagement import end_engagements
 from exchange.participants.engagements_store import EngagementsStore
@@ -34,7 +35,6 @@ from exchange.policy.door import PolicyEngine
 from exchange.policy.engines import open_engine
 from exchange.policy.model import PolicyError
 from exchange.settings import Settings
-from exchange.webhooks.allow import AllowList
 from exchange.webhooks.deliver import Deliverer
 from exchange.webhooks.send import MessageKey, Sender
 from exchange.webhooks.store import WebhookStore
@@ -109,7 +109,7 @@ class Parts:
 
 async def open_parts(settings: Settings) -> Parts:
     """Build the parts; raises StartUpError with what to do."""
-    webhook_allow = AllowList(settings.webhook_allow)
+    webhook_allow = _allow_list("EXCHANGE_WEBHOOK_ALLOW", settings.webhook_allow)
     with contextlib.ExitStack() as undo:
         db, lock = open_database(settings)
         if lock is not None:
@@ -184,6 +184,13 @@ def _on_this_loop(
         loop.call_soon_threadsafe(drop, ids)
 
     return later
+
+
+def _allow_list(setting: str, text: str, *, public: bool = False) -> AllowList:
+    try:
+        return AllowList(text, public=public)
+    except BadEntry as error:
+        raise StartUpError(f"{setting}: {error}") from error
 
 
 def open_database(settings: Settings) -> tuple[Database, IO[bytes] | None]:

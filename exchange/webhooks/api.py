@@ -18,9 +18,9 @@ from exchange.http import (
     encode_cursor,
     problems,
 )
+from exchange.outward.allow import AllowList
 from exchange.participants.store import Participants
 from exchange.policy.model import LARGEST
-from exchange.webhooks.allow import AllowList
 from exchange.webhooks.change_webhook import pause_webhook, redeliver, resume_webhook
 from exchange.webhooks.model import Webhook
 from exchange.webhooks.register_webhook import register_webhook, remove_webhook

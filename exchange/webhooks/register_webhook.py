@@ -4,15 +4,15 @@ import secrets
 from collections.abc import Sequence
 
 from exchange.clock import now_ms
-from exchange.errors import Conflict
+from exchange.errors import BadInput, Conflict
 from exchange.http import Caller
 from exchange.ids import new_id
 from exchange.ledger.evolve import commit_fresh
 from exchange.ledger.once import first_outcome, idempotency
 from exchange.ledger.write import Insert, LeafIndex, Met, Update, Write
+from exchange.outward.allow import AddressRefused, AllowList
 from exchange.participants.register_organisation import commitment
 from exchange.participants.store import ORGANISATIONS, Participants, acting
-from exchange.webhooks.allow import AllowList
 from exchange.webhooks.model import Webhook
 from exchange.webhooks.store import WEBHOOKS, WebhookStore, assert_may_change
 
@@ -36,7 +36,7 @@ async def register_webhook(
     """
     assert_may_change(caller)
     ledger, org_id = store.ledger, caller.org_id
-    body, url = {"url": url, "kinds": sorted(kinds)}, allow.check_url(url)
+    body, url = {"url": url, "kinds": sorted(kinds)}, _checked(allow, url)
     webhook_id = new_id("whk", ledger.log_id)
     once = idempotency(caller.client_id, idempotency_key, body, webhook_id)
     salt = secrets.token_hex(16)
@@ -83,6 +83,16 @@ async def register_webhook(
     if isinstance(result, Met):
         webhook_id = first_outcome(result, body)
     return await store.own(webhook_id, caller)
+
+
+def _checked(allow: AllowList, url: str) -> str:
+    try:
+        return allow.check_url(url)
+    except AddressRefused as refused:
+        hint = None
+        if refused.code == "address_not_allowed":
+            hint = "Ask the operator: EXCHANGE_WEBHOOK_ALLOW lists what is allowed."
+        raise BadInput(f"webhook_{refused.code}", refused.detail, status=422, hint=hint) from None
 
 
 async def remove_webhook(store: WebhookStore, caller: Caller, webhook_id: str) -> None:

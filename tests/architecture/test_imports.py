@@ -18,6 +18,7 @@ BREACHES = {
     "The formats are pure": ("exchange/formats/text.py", "socket"),
     "Models are pure": ("exchange/catalog/model.py", "sqlalchemy"),
     "Connectors import the exchange's formats": ("connectors/paths.py", "exchange.errors"),
+    "The way outward stands alone": ("exchange/outward/allow.py", "exchange.errors"),
     "Rooms know nothing of connectors": ("exchange/access/model.py", "connectors.paths"),
     "The command speaks HTTP": ("exchange/cli/output.py", "exchange.catalog.model"),
     "Clients and auditors need the formats": ("exchange/client/profile.py", "exchange.http"),

@@ -16,10 +16,10 @@ from exchange.access.record_use import UseOf, end_use, record_use
 from exchange.access.revoke_grant import end_grants
 from exchange.asked import Asked
 from exchange.formats import canonical
+from exchange.outward.allow import AllowList
 from exchange.participants.change_member import remove_member, set_member_roles
 from exchange.participants.end_engagement import end_engagement, end_engagements
 from exchange.participants.record_read import ReadRecorder
-from exchange.webhooks.allow import AllowList
 from exchange.webhooks.register_webhook import register_webhook, remove_webhook
 from tests.support.desk import open_world
 from tests.support.judge import judge

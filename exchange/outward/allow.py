@@ -1,10 +1,12 @@
-"""Which addresses webhooks may reach: those that the operator named, and nothing inward.
+"""Which addresses may be reached: those that the operator named, and nothing inward unnamed.
 
-`EXCHANGE_WEBHOOK_ALLOW` lists, with commas between: a host (`hooks.example.com`), all below one
-(`*.example.com`), either with a port (`hooks.example.com:8443`), an IP address (`[::1]:9000` with a
-port) or a network (`10.1.0.0/16`). A URL must name one of them; a host without a port means 443.
-Whatever a name then resolves to must be a global address, unless an address or network of the list
-holds it.
+A list has, with commas between: a host (`hooks.example.com`), all below one (`*.example.com`),
+either with a port (`hooks.example.com:8443`), an IP address (`[::1]:9000` with a port) or a network
+(`10.1.0.0/16`). A URL must name one of them; a host without a port means 443. Whatever a name then
+resolves to must be a global address, unless an address or network of the list holds it.
+
+A public list allows what is not on it too: any host by https, at any port, while its addresses are
+global ones. Then the list is of what is allowed beyond that.
 """
 
 import ipaddress
@@ -12,8 +14,6 @@ import re
 from dataclasses import dataclass
 
 import httpx
-
-from exchange.errors import BadInput, StartUpError
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -45,16 +45,29 @@ class _Rule:
         return host == name
 
 
-class AllowList:
-    """The operator's list. Empty, it allows nothing."""
+class BadEntry(ValueError):
+    """An entry of the operator's list cannot be read."""
 
-    def __init__(self, text: str) -> None:
-        """Read the setting; raises StartUpError for an entry that cannot be read."""
+
+class AddressRefused(ValueError):
+    """A URL that is none (`url_invalid`), or leads where nobody may go (`address_not_allowed`)."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code, self.detail = code, detail
+
+
+class AllowList:
+    """The operator's list. Empty and not public, it allows nothing."""
+
+    def __init__(self, text: str, *, public: bool = False) -> None:
+        """Read the list; raises BadEntry."""
+        self._public = public
         entries = [entry.strip().lower() for entry in text.split(",") if entry.strip()]
         self._rules = [_rule(entry) for entry in entries]
 
     def check_url(self, url: str) -> str:
-        """Return a URL as it will be asked; raises BadInput (422) for one that is not allowed."""
+        """Return a URL as it will be asked; raises AddressRefused."""
         try:
             if len(url) > _LONGEST or not url.isascii() or not url.isprintable() or " " in url:
                 raise httpx.InvalidURL("not a URL")
@@ -67,29 +80,27 @@ class AllowList:
             if not 0 < port < 65536:
                 raise httpx.InvalidURL("no such port")
         except (httpx.InvalidURL, ValueError) as error:
-            raise _refused("webhook_url_invalid", "This is no URL (RFC 3986, ASCII).") from error
+            raise AddressRefused("url_invalid", "This is no URL (RFC 3986, ASCII).") from error
         if read.scheme not in ("https", "http") or not host:
-            raise _refused("webhook_url_invalid", "A webhook's URL begins with https://.")
+            raise AddressRefused("url_invalid", "The URL must begin with https://.")
         if read.userinfo or read.fragment or "#" in url:
-            raise _refused("webhook_url_invalid", "The URL must have no user and no fragment.")
+            raise AddressRefused("url_invalid", "The URL must have no user and no fragment.")
         rules = [rule for rule in self._rules if rule.names(host, port)]
-        if not rules:
-            raise _refused(
-                "webhook_address_not_allowed",
-                "The operator does not allow webhooks to this address.",
-                hint="Ask the operator: EXCHANGE_WEBHOOK_ALLOW lists what is allowed.",
-            )
+        address = _address(host)
+        public = self._public and (address is None or _is_global(address))
+        if not rules and not public:
+            raise AddressRefused("address_not_allowed", "The operator does not allow this address.")
         if read.scheme == "http" and not any(rule.network or rule.port for rule in rules):
-            raise _refused(
-                "webhook_url_invalid",
-                "Plain http is for addresses, and hosts with their port, that the operator named.",
-                hint="Use https.",
+            raise AddressRefused(
+                "url_invalid",
+                "Plain http is for addresses, and hosts with their port, that the operator named: "
+                "use https.",
             )
         return str(read)
 
     def permits(self, host: str, port: int, resolved: str) -> bool:
         """Whether a connection for this host and port may go to this resolved address."""
-        if not any(rule.names(host.lower(), port) for rule in self._rules):
+        if not self._public and not any(rule.names(host.lower(), port) for rule in self._rules):
             return False
         address = _address(resolved)
         if address is None:
@@ -110,11 +121,9 @@ def _rule(entry: str) -> _Rule:
     except ValueError:
         network = None
     if network is None and ("/" in host or not _NAME.fullmatch(host) or host.isdecimal()):
-        raise StartUpError(
-            f"EXCHANGE_WEBHOOK_ALLOW: {entry!r} is no host, host:port, *.suffix, address, network."
-        )
+        raise BadEntry(f"{entry!r} is no host, host:port, *.suffix, address, network.")
     if port is not None and not 0 < port < 65536:
-        raise StartUpError(f"EXCHANGE_WEBHOOK_ALLOW: {entry!r} has no possible port.")
+        raise BadEntry(f"{entry!r} has no possible port.")
     return _Rule(host if network is None else None, network, port)
 
 
@@ -139,7 +148,3 @@ def _inner(address: Address) -> Address | None:
 
 def _is_global(address: Address) -> bool:
     return address.is_global and not address.is_multicast and not address.is_reserved
-
-
-def _refused(code: str, detail: str, hint: str | None = None) -> BadInput:
-    return BadInput(code, detail, status=422, hint=hint)

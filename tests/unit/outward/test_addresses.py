@@ -1,12 +1,10 @@
-"""Which addresses the operator's list lets webhooks reach, at registration and at connection."""
+"""Which addresses the operator's list allows, when a URL is named and when a connection is made."""
 
 import httpcore
 import pytest
 
-from exchange.errors import BadInput, StartUpError
-from exchange.webhooks.allow import AllowList
-from exchange.webhooks.model import FIRST_WAIT_MS, GIVE_UP_MS, LONGEST_WAIT_MS, is_given_up, wait_ms
-from exchange.webhooks.send import GuardedBackend, NotAllowed
+from exchange.outward.allow import AddressRefused, AllowList, BadEntry
+from exchange.outward.connect import GuardedBackend, NotAllowed
 
 LIST = "hooks.example.com, *.partner.example, port.example:8443, 10.1.0.0/16, 127.0.0.1:9000, [::1]"
 
@@ -63,15 +61,14 @@ def test_what_the_list_names_may_be_registered(url):
     ],
 )
 def test_anything_else_may_not(url):
-    with pytest.raises(BadInput) as refused:
+    with pytest.raises(AddressRefused) as refused:
         AllowList(LIST).check_url(url)
-    assert refused.value.status_code == 422
     assert "secret" not in refused.value.detail
 
 
 def test_an_empty_list_allows_nothing():
     for url in ("https://hooks.example.com/", "http://127.0.0.1/", "https://8.8.8.8/"):
-        with pytest.raises(BadInput):
+        with pytest.raises(AddressRefused):
             AllowList(" , ").check_url(url)
         assert not AllowList("").permits("8.8.8.8", 443, "8.8.8.8")
 
@@ -100,8 +97,8 @@ def test_it_may_lead_outward_and_to_networks_that_the_operator_named():
 
 
 @pytest.mark.parametrize("text", ["a b", "http://x", "x/24", "*", "a..b", "x:99999", "10.0.0.1/8"])
-def test_an_entry_that_cannot_be_read_stops_the_start(text):
-    with pytest.raises(StartUpError):
+def test_an_entry_that_cannot_be_read_is_refused(text):
+    with pytest.raises(BadEntry):
         AllowList(f"ok.example,{text}")
 
 
@@ -141,10 +138,32 @@ async def test_a_name_that_cannot_be_resolved_is_a_failure_like_others(fault):
         await backend.connect_tcp("a.example.com", 443, 1.0)
 
 
-def test_waits_double_up_to_an_hour_and_differ():
-    assert wait_ms(1, 0) == FIRST_WAIT_MS
-    assert [wait_ms(n, 0) for n in (2, 3, 4)] == [2000, 4000, 8000]
-    assert wait_ms(1, 1) == FIRST_WAIT_MS // 2
-    assert {wait_ms(n, 0) for n in (13, 50, 10_000)} == {LONGEST_WAIT_MS}
-    assert is_given_up(5, 5 + GIVE_UP_MS)
-    assert not is_given_up(5, 4 + GIVE_UP_MS)
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("https://api.example.org/", True),
+        ("https://api.example.org:8443/", True),
+        ("https://93.184.215.14/", True),
+        ("http://api.example.org/", False),  # plain http only where the operator named it
+        ("https://127.0.0.1/", False),
+        ("https://[::ffff:10.0.0.1]/", False),
+        ("https://169.254.169.254/", False),
+        ("https://user@api.example.org/", False),
+        ("http://127.0.0.1:9000/", True),
+    ],
+)
+def test_a_public_list_allows_the_outward_and_what_is_named(url, allowed):
+    allow = AllowList("127.0.0.1:9000", public=True)
+    if allowed:
+        assert allow.check_url(url)
+    else:
+        with pytest.raises(AddressRefused):
+            allow.check_url(url)
+
+
+@pytest.mark.parametrize("address", INWARD)
+def test_what_a_public_list_allows_may_not_lead_inward(address):
+    allow = AllowList("127.0.0.1:9000", public=True)
+    assert not allow.permits("api.example.org", 443, address)
+    assert allow.permits("api.example.org", 443, "93.184.215.14")
+    assert allow.permits("127.0.0.1", 9000, "127.0.0.1")

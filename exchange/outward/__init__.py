@@ -1,0 +1,1 @@
+"""The way outward: to addresses that the operator allows, whatever a name resolves to."""
