@@ -4,7 +4,7 @@ A gateway mounted in the exchange and one that stands alone differ in their Door
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 Status = Literal["active", "suspended", "revoked", "ended"]
@@ -21,6 +21,35 @@ class FileObject:
     bytes: int
     sha256: str
     media_type: str
+    tag: str | None = None  # the store's own name for these very bytes: an S3 ETag, without quotes
+    version_id: str | None = None  # and for this version of the object, where it keeps versions
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Where a platform's store or service is, and what lets one in; `rev` grows with each change.
+
+    `settings` are of its kind, such as a bucket or the header that carries the credential; so is
+    `secret`, which no text shows.
+    """
+
+    id: str
+    org_id: str
+    kind: Literal["s3", "http"]
+    url: str
+    settings: Mapping[str, Any]
+    secret: Mapping[str, str] = field(repr=False)
+    rev: int
+
+
+class Connections(Protocol):
+    """Where a gateway gets platforms' connections from: it keeps none."""
+
+    async def connection(self, org_id: str, connection_id: str) -> Connection | None:
+        """Return an organisation's connection; None for one that it has not (any more).
+
+        Raises DoorUnavailable where nobody can tell.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ class SourceObject:
     bytes: int
     sha256: str
     media_type: str
+    tag: str | None = None  # the store's own name for these very bytes: an S3 ETag, without quotes
+    version_id: str | None = None  # and for this version of the object, where it keeps versions
 
 
 @dataclass(frozen=True, slots=True)
