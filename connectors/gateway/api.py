@@ -8,12 +8,13 @@ from fastapi.security import HTTPBearer
 
 from connectors.gateway.answers import ListedGrant, etag, object_headers, validators
 from connectors.gateway.conditions import Conditions
-from connectors.gateway.door import Delivery, Door, DoorRefused, DoorUnavailable, FileObject, Use
+from connectors.gateway.door import Delivery, Door, FileObject, Use
 from connectors.gateway.problems import NotNow, documented
 from connectors.gateway.ranges import Span, whole
+from connectors.gateway.recorded import Recorded, record
 from connectors.gateway.source import Opened, Source
-from connectors.gateway.stream import ObjectStream, Recorded
-from connectors.gateway.verify import Trust, door_problem, verify_grant, verify_object
+from connectors.gateway.stream import ObjectStream
+from connectors.gateway.verify import Trust, verify_grant, verify_object
 from exchange.formats.tokens import KeySet
 
 GrantId = Annotated[
@@ -152,12 +153,4 @@ async def _record(trust: Trust, delivery: Delivery, item: FileObject, part: Span
         last_byte=part.last,
         rev=delivery.rev,
     )
-
-    async def stands() -> bool:
-        now = await trust.door.look_up(delivery.grant_id)
-        return now is not None and now.status == "active" and trust.clock() < now.ends_ms
-
-    try:
-        return Recorded(await trust.door.record(use), trust.door, stands)
-    except (DoorRefused, DoorUnavailable) as error:
-        raise door_problem(error) from error
+    return await record(trust, delivery, use)

@@ -1,39 +1,19 @@
 """Streaming an opened object: counted, cut when anything is wrong, never padded."""
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from connectors.gateway.door import Door
 from connectors.gateway.ranges import Span
+from connectors.gateway.recorded import DeliveryCut, Recorded
 from connectors.gateway.source import Opened, SourceBroken
 
 STALL_SECONDS: Final = 120
 """How long a reader may take for one piece before the delivery is cut."""
-
-WATCH_SECONDS: Final = 0.5
-"""How often a delivery asks whether its grant still stands."""
-
-_log = logging.getLogger(__name__)
-
-
-class DeliveryCut(Exception):
-    """A delivery that had begun and cannot go on; the server closes the connection on it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """A use that the exchange has recorded: what is needed to go on, and to say how it ended."""
-
-    use_id: str
-    door: Door
-    stands: Callable[[], Awaitable[bool]]
 
 
 class ObjectStream(Response):
@@ -56,19 +36,16 @@ class ObjectStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run as an ASGI application. Raises DeliveryCut once the headers are out."""
         gone = asyncio.create_task(_until_gone(receive))
-        watch, complete = None, False
+        complete = False
         try:
-            async with asyncio.timeout(None) as limit:
-                watch = asyncio.create_task(self._watch(limit))
+            async with self._recorded.watched():
                 complete = await self._stream(send, gone)
         except (SourceBroken, TimeoutError) as error:
             raise DeliveryCut(f"use {self._recorded.use_id} after {self._sent} bytes") from error
         finally:
             gone.cancel()
-            if watch is not None:
-                watch.cancel()
             await self._opened.close()
-            await self._finished(complete)
+            await self._recorded.finished(self._sent, complete=complete)
 
     async def _stream(self, send: Send, gone: asyncio.Task[None]) -> bool:
         """Send all; False when the reader went away before the end."""
@@ -94,25 +71,6 @@ class ObjectStream(Response):
             return False
         await send({"type": "http.response.body", "body": b"", "more_body": False})
         return True
-
-    async def _watch(self, limit: asyncio.Timeout) -> None:
-        """End the delivery once the grant no longer stands, or nobody can say that it does."""
-        stands = True
-        while stands:
-            await asyncio.sleep(WATCH_SECONDS)
-            try:
-                stands = await self._recorded.stands()
-            except Exception:
-                _log.warning("whether a grant stands cannot be told", exc_info=True)
-                stands = False
-        limit.reschedule(asyncio.get_running_loop().time())
-
-    async def _finished(self, complete: bool) -> None:
-        try:
-            await self._recorded.door.finished(self._recorded.use_id, self._sent, complete)
-        except Exception:
-            # Best effort: a use without an end is closed as "unknown" by the exchange.
-            _log.warning("the end of use %s was not recorded", self._recorded.use_id, exc_info=True)
 
 
 async def _until_gone(receive: Receive) -> None:
