@@ -96,6 +96,12 @@ class MountedSources:
 
     async def describe(self, org_id: str, source: Mapping[str, Any]) -> tuple[SourceObject, ...]:
         """Name, measure and hash what a source holds."""
+        if source.get("connector", "files") != "files":
+            raise BadInput(
+                "connector_not_served",
+                "This exchange does not deliver from such a source yet.",
+                status=422,
+            )
         path = source.get("path")
         if not isinstance(path, str):
             raise BadInput(

@@ -74,6 +74,7 @@ class Parts:
     token_keys: TokenKeys
     webhooks: WebhookStore
     webhook_allow: AllowList
+    upstream_allow: AllowList
     files: FileSource
     tasks: Sequence[asyncio.Task[None]]
     lock: IO[bytes] | None
@@ -110,6 +111,7 @@ class Parts:
 async def open_parts(settings: Settings) -> Parts:
     """Build the parts; raises StartUpError with what to do."""
     webhook_allow = _allow_list("EXCHANGE_WEBHOOK_ALLOW", settings.webhook_allow)
+    upstream_allow = _allow_list("EXCHANGE_UPSTREAM_ALLOW", settings.upstream_allow, public=True)
     with contextlib.ExitStack() as undo:
         db, lock = open_database(settings)
         if lock is not None:
@@ -165,6 +167,7 @@ async def open_parts(settings: Settings) -> Parts:
             token_keys=token_keys,
             webhooks=webhooks,
             webhook_allow=webhook_allow,
+            upstream_allow=upstream_allow,
             files=files,
             tasks=tasks,
             lock=lock,

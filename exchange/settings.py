@@ -41,6 +41,11 @@ class Settings(BaseSettings):
     webhook_allow: str = Field(
         "", description="host, *.suffix, host:port, address or network, with commas; empty: none"
     )
+    upstream_allow: str = Field(
+        "",
+        description="Where platforms' stores and services may be beside public addresses by "
+        "https: host:port, address or network, with commas",
+    )
 
     # Limits.
     body_bytes: int = Field(256 * 1024, ge=1024, description="Largest JSON or form body")

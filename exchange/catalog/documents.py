@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from exchange.catalog.form import FieldKind, FormField
 from exchange.catalog.index import FACETS
 from exchange.catalog.model import LISTS, Kind, Offering, Standing, Terms, Version
+from exchange.catalog.sources import Source, check_connector, with_connector
 from exchange.clock import rfc3339
 from exchange.http import ONE_LINE, SOME_LINES, Body, Caller
 from exchange.participants.model import Evidence
@@ -20,13 +21,6 @@ Description = Annotated[str, StringConstraints(max_length=5000, pattern=SOME_LIN
 Purpose = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_]{0,63}$")]
 Country = Annotated[str, StringConstraints(pattern="^[A-Z]{2}$")]
 Size = Literal["micro", "small", "medium", "large"]
-# One file, or a folder of files, among those that the platform uploaded.
-SourcePath = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$", max_length=200
-    ),
-]
 
 
 def _small_and_medium() -> list[Size]:
@@ -58,13 +52,6 @@ class FormFieldIn(Body):
         return FormField(**{**self.model_dump(), "choices": tuple(self.choices)})
 
 
-class FilesSource(Body):
-    """Where a dataset's files are."""
-
-    connector: Literal["files"] = "files"
-    path: SourcePath = Field(examples=["flights.parquet"])
-
-
 class OfferingIn(Body):
     """Terms of an offering."""
 
@@ -90,7 +77,7 @@ class OfferingIn(Body):
     max_sessions: Annotated[int, Field(ge=1, le=LARGEST, strict=True)] | None = Field(
         None, description="Download sessions that a grant allows; none: no limit"
     )
-    source: FilesSource | None = Field(None, description="Needed by datasets to be published")
+    source: Source | None = Field(None, description="Needed by datasets to be published")
     industries: Annotated[list[Industry], Field(max_length=16)] = Field(
         default_factory=list, description="Which industries it is about, for those who search"
     )
@@ -112,6 +99,11 @@ class OfferingIn(Body):
         0, description="Rows of a dataset to show beforehand; never of personal data"
     )
 
+    @field_validator("source", mode="before")
+    @classmethod
+    def _of_files_by_default(cls, source: Any) -> Any:
+        return with_connector(source)
+
     @field_validator("purposes", "jurisdictions", "sizes", "industries", "audience")
     @classmethod
     def _once_each(cls, values: list[str] | None) -> list[str] | None:
@@ -127,6 +119,7 @@ class OfferingIn(Body):
             raise ValueError("several approvers need an approval: set approval to provider")
         if self.sample_rows and self.personal_information != "none":
             raise ValueError("no sample is shown of personal data: set sample_rows to 0")
+        check_connector(self.kind, self.source)
         return self
 
     def terms(self) -> Terms:

@@ -18,6 +18,8 @@ from exchange.catalog.model import (
 from exchange.catalog.preview import preview_rows
 from exchange.catalog.store import OFFERINGS, VERSIONS, Catalog, unknown_offering, values_of
 from exchange.clock import now_ms
+from exchange.connections.model import Connection
+from exchange.connections.store import CONNECTIONS
 from exchange.errors import BadInput, Conflict, Forbidden
 from exchange.http import Caller
 from exchange.ids import new_id
@@ -37,7 +39,7 @@ async def draft_offering(
     idempotency_key: str | None = None,
 ) -> Offering:
     """Write a draft, visible to its platform only; no leaf, since nobody is bound by it."""
-    await _require_known(catalog, terms)
+    await _require_known(catalog, caller.org_id, terms)
     now = now_ms()
     offering = Offering(new_id("off"), caller.org_id, 0, "draft", terms, (), 1, now, now)
     body = terms.as_document()
@@ -71,7 +73,7 @@ async def revise_offering(
     """
     current = await _own(catalog, caller, offering_id)
     revise(current, terms)
-    await _require_known(catalog, terms)
+    await _require_known(catalog, caller.org_id, terms)
     if current.status == "published":
         return await _publish(ledger, catalog, sources, caller, offering_id, terms, check=check)
 
@@ -121,6 +123,7 @@ async def _publish(
         held = await _own(catalog, caller, offering_id)
         check(held)
         wanted = revise(held, terms) if terms is not None else held
+        connection = await _connection(catalog, held.provider_id, wanted.terms)
         objects: tuple[SourceObject, ...] = ()
         tables: Sequence[Table] = ()
         if wanted.terms.kind == "dataset":
@@ -157,6 +160,8 @@ async def _publish(
         if provider_rev is not None:
             reads[(ORGANISATIONS, caller.org_id)] = provider_rev
         inserts, updates, deletes = await _changes(catalog, held, changed)
+        if connection is not None:  # whoever removes it meanwhile must see the new offering
+            updates.append(Update(CONNECTIONS, connection.id, connection.rev, {}))
         return Write(
             [event],
             reads=reads,
@@ -204,8 +209,12 @@ async def _changes(
     return inserts, [row, *updates], deletes
 
 
-async def _require_known(catalog: Catalog, terms: Terms) -> None:
-    """Refuse an audience that nobody could be; organisations never go, so nothing can change it."""
+async def _require_known(catalog: Catalog, org_id: str, terms: Terms) -> None:
+    """Refuse a connection that the platform has not, and an audience that nobody could be.
+
+    Organisations never go, so nothing can change the latter.
+    """
+    await _connection(catalog, org_id, terms)
     unknown = await catalog.unknown_organisations(terms.audience or ())
     if unknown:
         raise BadInput(
@@ -214,6 +223,25 @@ async def _require_known(catalog: Catalog, terms: Terms) -> None:
             status=422,
             hint="Leave audience out to show the offering to everybody.",
         )
+
+
+async def _connection(catalog: Catalog, org_id: str, terms: Terms) -> Connection | None:
+    """Return the connection that the terms' source names, if it names one; raises BadInput.
+
+    Another platform's is refused as one that nobody has: the answer must not tell them apart.
+    """
+    named = terms.source.get("connection")
+    if named is None:
+        return None
+    found = await catalog.connections.find(org_id, named)
+    if found is None or found.kind != terms.source["connector"]:
+        raise BadInput(
+            "connection_unknown",
+            f"source.connection names no connection of yours of kind {terms.source['connector']}.",
+            status=422,
+            hint="GET /v1/connections lists yours; POST /v1/connections registers one.",
+        )
+    return found
 
 
 async def _own(catalog: Catalog, caller: Caller, offering_id: str) -> Offering:

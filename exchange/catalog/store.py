@@ -14,6 +14,7 @@ from exchange.catalog.keep_index import Held
 from exchange.catalog.model import Offering, SourceObject, Terms, Version, terms_of
 from exchange.catalog.search import SEARCH, Wanted, find
 from exchange.catalog.tables import OfferingRow, OfferingVersionRow
+from exchange.connections.store import ConnectionStore
 from exchange.db import Database
 from exchange.errors import NotFound
 from exchange.participants.store import ORGANISATIONS
@@ -28,6 +29,7 @@ class Catalog:
 
     def __init__(self, db: Database) -> None:
         self.db = db
+        self.connections = ConnectionStore(db)
         self.offerings: RowCache[Offering] = RowCache(self._load)
         self._versions: RowCache[tuple[Terms, tuple[SourceObject, ...]]] = RowCache(
             self._load_version
@@ -108,6 +110,20 @@ class Catalog:
         known = select(ORGANISATIONS.c.id).where(ORGANISATIONS.c.id.in_(ids))
         found = set(await self.db.read(lambda c: c.scalars(known).all()))
         return [each for each in ids if each not in found]
+
+    async def published_with(self, org_id: str, connection_id: str, limit: int) -> Sequence[str]:
+        """Return published offerings of a platform whose source is this connection, by id."""
+        query = (
+            select(OFFERINGS.c.id)
+            .where(
+                OFFERINGS.c.provider_id == org_id,
+                OFFERINGS.c.status == "published",
+                OFFERINGS.c.terms[("source", "connection")].as_string() == connection_id,
+            )
+            .order_by(OFFERINGS.c.id)
+            .limit(limit)
+        )
+        return await self.db.read(lambda c: c.scalars(query).all())
 
     def drop(self, ids: Sequence[str]) -> None:
         """Forget cached rows that changed."""

@@ -6,6 +6,7 @@ FormatError (a ValueError)
 ├── NoteError           a signed note or a key is malformed, or no known key signed it
 ├── CheckpointError     the text of a checkpoint is malformed
 ├── TileError           a tile's path or a bundle's bytes are malformed
+├── BadPath, BadRule    a call's path, or a rule about such paths, is malformed (allowed_paths)
 └── ReceiptRefused      a receipt does not prove what it claims; `reason` is a code
 
 Tokens, DPoP proofs and status lists raise kinds of their own, below FormatError too.

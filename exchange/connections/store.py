@@ -1,0 +1,85 @@
+"""Reads of connections and of their sealed secrets; nothing here is cached."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, select
+
+from exchange.connections.model import Connection
+from exchange.connections.tables import ConnectionRow, ConnectionSecretRow
+from exchange.db import Database
+from exchange.errors import NotFound
+
+CONNECTIONS = ConnectionRow.__table__  # type: ignore[attr-defined]
+SECRETS = ConnectionSecretRow.__table__  # type: ignore[attr-defined]
+ACTIVE = "active"
+_COLUMNS = tuple(c for c in CONNECTIONS.c if c.name not in ("salt", "status"))
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A secret as it is stored, and by which master key."""
+
+    text: str
+    key_id: str
+    rev: int
+
+
+class ConnectionStore:
+    """Connections of every platform, each by its platform and its id."""
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+
+    async def find(self, org_id: str, connection_id: str) -> Connection | None:
+        """Return an organisation's connection, read now; None also when it was removed."""
+        query = self._own(org_id).where(CONNECTIONS.c.id == connection_id)
+        row = await self.db.point(lambda c: c.execute(query).one_or_none())
+        return connection_of(row) if row is not None else None
+
+    async def own(self, org_id: str, connection_id: str) -> Connection:
+        """Return an organisation's connection, read now; raises NotFound for everybody else's."""
+        found = await self.find(org_id, connection_id)
+        if found is None:
+            raise NotFound("connection_unknown", "No such connection of your organisation.")
+        return found
+
+    async def list_own(self, org_id: str, after: str | None, limit: int) -> list[Connection]:
+        """Return an organisation's connections, oldest first."""
+        query = self._own(org_id).order_by(CONNECTIONS.c.id).limit(limit)
+        if after is not None:
+            query = query.where(CONNECTIONS.c.id > after)
+        rows = await self.db.read(lambda c: c.execute(query).all())
+        return [connection_of(row) for row in rows]
+
+    async def with_secret(
+        self, org_id: str, connection_id: str
+    ) -> tuple[Connection, Sealed | None] | None:
+        """Return a connection with its sealed secret, if it has one, both as of one moment."""
+        query: Any = (
+            select(*_COLUMNS, SECRETS.c.sealed, SECRETS.c.key_id, SECRETS.c.rev.label("secret_rev"))
+            .outerjoin(SECRETS, SECRETS.c.id == CONNECTIONS.c.id)
+            .where(
+                CONNECTIONS.c.id == connection_id,
+                CONNECTIONS.c.org_id == org_id,
+                CONNECTIONS.c.status == ACTIVE,
+            )
+        )
+        row: Row[Any] | None = await self.db.point(lambda c: c.execute(query).one_or_none())
+        if row is None:
+            return None
+        sealed = None
+        if row.sealed is not None:
+            sealed = Sealed(row.sealed, row.key_id, row.secret_rev)
+        return connection_of(row), sealed
+
+    def _own(self, org_id: str) -> Any:
+        return select(*_COLUMNS).where(
+            CONNECTIONS.c.org_id == org_id, CONNECTIONS.c.status == ACTIVE
+        )
+
+
+def connection_of(row: Row[Any]) -> Connection:
+    """Make a connection of its row."""
+    values = row._asdict()
+    return Connection(**{column.name: values[column.name] for column in _COLUMNS})
