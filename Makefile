@@ -34,7 +34,7 @@ policies: .venv/dev.done ## rebuild the compiled policies from source (needs OPA
 	$(BIN)/python policies/build.py
 
 .PHONY: infra
-infra: ## bring OPA, PostgreSQL and fsck into .tools (needs Go)
+infra: ## bring OPA, PostgreSQL, fsck, MinIO and versitygw into .tools (needs Go)
 	@python3 infra/setup.py
 
 .PHONY: bench

@@ -9,12 +9,22 @@ from contextlib import ExitStack
 from functools import partial
 from io import FileIO
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
 from connectors.gateway.door import FileObject
 from connectors.gateway.source import SourceBroken, SourceProblem
 from connectors.hashing import Fingerprint, Hashes
+from connectors.objects import (
+    MAX_OBJECTS,
+    changed,
+    empty,
+    media_type,
+    not_found,
+    refused,
+    too_many,
+    unavailable,
+)
 from connectors.paths import is_folder, is_path, open_node, open_path, require_owner, segments
 from connectors.tables import MOST_FILES, TableFile, read_tables, table_format
 from connectors.upload import Upload
@@ -25,30 +35,7 @@ T = TypeVar("T")
 PIECE: Final = 256 * 1024
 """Bytes read at once. A delivery holds two pieces, and what its connection has not sent."""
 
-MAX_OBJECTS: Final = 1000
-"""Most files of one offering."""
-
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.EINVAL)
-_MEDIA_TYPES: Final = {
-    ".arrow": "application/vnd.apache.arrow.file",
-    ".csv": "text/csv",
-    ".gz": "application/gzip",
-    ".json": "application/json",
-    ".jsonl": "application/jsonl",
-    ".md": "text/markdown",
-    ".ndjson": "application/x-ndjson",
-    ".parquet": "application/vnd.apache.parquet",
-    ".pdf": "application/pdf",
-    ".txt": "text/plain",
-    ".xml": "application/xml",
-    ".zip": "application/zip",
-    ".zst": "application/zstd",
-}
-
-
-def media_type(name: str) -> str:
-    """Tell a media type by a name's ending; the same on every machine, unlike `mimetypes`."""
-    return _MEDIA_TYPES.get(PurePosixPath(name).suffix.lower(), "application/octet-stream")
 
 
 class FileSource:
@@ -128,16 +115,15 @@ class FileSource:
             finally:
                 os.close(node)
         except FileNotFoundError:
-            raise SourceProblem("source_not_found", 404, "No file or folder is there.") from None
+            raise not_found() from None
         except SourceBroken as error:
-            raise _changed("It is being changed.") from error
+            raise changed("It is being changed.") from error
         except OSError as error:
-            raise _refused("The path") from error
+            raise refused("The path") from error
         if not found:
-            raise SourceProblem("source_empty", 422, "The folder holds no file.")
+            raise empty()
         if len(found) > MAX_OBJECTS:
-            detail = f"The folder holds more than {MAX_OBJECTS} files."
-            raise SourceProblem("source_too_many", 422, detail)
+            raise too_many()
         return tuple(sorted(found, key=lambda item: item.name))
 
     def _walk(self, node: int, name: str) -> Iterator[FileObject]:
@@ -153,11 +139,11 @@ class FileSource:
             if name.startswith("."):
                 continue
             if not is_path(prefix + name):
-                raise _refused(prefix + name)
+                raise refused(prefix + name)
             try:
                 node = open_node(name, folder)
             except OSError as error:
-                raise _refused(prefix + name) from error
+                raise refused(prefix + name) from error
             try:
                 if is_folder(node):
                     yield from self._inside(node, f"{prefix}{name}/")
@@ -176,13 +162,13 @@ class FileSource:
             raise _missing(error) from error
         try:
             if os.fstat(file.fileno()).st_size != item.bytes:
-                raise _changed("Its size is not what was published.")
+                raise changed("Its size is not what was published.")
             mark, sha256 = self._hashes.sha256(file.fileno())
             if sha256 != item.sha256:
-                raise _changed("Its content is not what was published.")
+                raise changed("Its content is not what was published.")
         except SourceBroken as error:
             file.close()
-            raise _changed("It is being changed.") from error
+            raise changed("It is being changed.") from error
         except BaseException:
             file.close()
             raise
@@ -258,20 +244,7 @@ def _in(
     return asyncio.get_running_loop().run_in_executor(threads, partial(work, *args, **kwargs))
 
 
-def _changed(detail: str) -> SourceProblem:
-    return SourceProblem("object_changed", 409, f"The object cannot be delivered. {detail}")
-
-
 def _missing(error: OSError) -> SourceProblem:
     if error.errno in _GONE:
-        return _changed("It is not where it was when it was published.")
-    problem = SourceProblem("source_unavailable", 503, "The object cannot be read right now.")
-    problem.headers["Retry-After"] = "1"
-    return problem
-
-
-def _refused(path: str) -> SourceProblem:
-    shown = path.encode("utf-8", "backslashreplace").decode()
-    detail = f"{shown!r} cannot be published: it is a link, a device, unreadable or oddly named."
-    hint = "Names are letters, digits, '_', '-' and '.', the last not in front, in Unicode NFC."
-    return SourceProblem("source_refused", 422, detail, hint=hint)
+        return changed("It is not where it was when it was published.")
+    return unavailable()

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from connectors.gateway.source import SourceProblem
+from connectors.objects import exists
 from connectors.paths import is_folder, open_node, opened_folder
 
 _INCOMING: Final = ".incoming"
@@ -80,12 +81,7 @@ class Upload:
                     return
             finally:
                 os.close(node)
-            raise SourceProblem(
-                "object_exists",
-                409,
-                "A file of this name with other content is there, and grants may stand on it.",
-                hint="Upload under another name and publish the offering's next version with it.",
-            ) from None
+            raise exists() from None
 
     @contextmanager
     def _incoming(self) -> Iterator[int]:

@@ -1,4 +1,4 @@
-"""Bring what the tests need beyond Python into .tools/: OPA, Tessera's fsck, PostgreSQL.
+"""Bring what the tests need beyond Python into .tools/: OPA, fsck, PostgreSQL, two S3 stores.
 
     python infra/setup.py [install]    install what is missing; what is there stays
     python infra/setup.py status       say what is there
@@ -70,6 +70,23 @@ TOOLS = (
         "v1.0.4",
         46,
         "judges the audit log as a stranger",
+    ),
+    GoTool(
+        "minio",
+        "github.com/minio/minio",
+        "github.com/minio/minio",
+        # Its release tags do not resolve as versions of a module.
+        "v0.0.0-20260212201848-7aac2a2c5b7c",
+        199,
+        "a store of platforms' objects",
+    ),
+    GoTool(
+        "versitygw",
+        "github.com/versity/versitygw/cmd/versitygw",
+        "github.com/versity/versitygw",
+        "v1.8.0",
+        73,
+        "another store, by other people",
     ),
 )
 

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from connectors import files as files_module
 from connectors import hashing
-from connectors.files import FileSource, media_type
+from connectors.files import FileSource
 from connectors.gateway.door import FileObject
 from connectors.gateway.source import SourceBroken, SourceProblem
+from connectors.objects import media_type
 from connectors.paths import is_path, segments
 
 ORG = "org_" + "1" * 26

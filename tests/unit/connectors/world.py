@@ -19,6 +19,7 @@ from connectors.files import FileSource
 from connectors.gateway.api import router
 from connectors.gateway.door import Delivery, DoorRefused, DoorUnavailable, FileObject, Use
 from connectors.gateway.problems import GatewayProblem, answer_problem
+from connectors.gateway.source import Source
 from exchange.formats.tokens import KeySet
 
 ISSUER = "https://exchange.example"
@@ -138,7 +139,16 @@ async def make_world(root: Path, content: Mapping[str, bytes], **changes: Any) -
     assert {item.name: item.sha256 for item in objects} == {
         name: hashlib.sha256(data).hexdigest() for name, data in content.items()
     }
-    delivery = Delivery(
+    delivery = delivery_of(objects, "files", {"path": "flights"})
+    door, issuer = MemoryDoor({GRANT: replace(delivery, **changes)}), Issuer()
+    return World(root, issuer, door, files, app_of(door, issuer, {"files": files}), content)
+
+
+def delivery_of(
+    objects: tuple[FileObject, ...], connector: str, source: Mapping[str, Any]
+) -> Delivery:
+    """What an active grant of these objects allows."""
+    return Delivery(
         grant_id=GRANT,
         client_id=CLIENT,
         consumer_id=CONSUMER,
@@ -148,12 +158,15 @@ async def make_world(root: Path, content: Mapping[str, bytes], **changes: Any) -
         obligations={"days": 30, "sessions": 5},
         offering_id="off_" + "6" * 26,
         offering_version=2,
-        connector="files",
-        source={"path": "flights"},
+        connector=connector,
+        source=source,
         objects=objects,
         rev=7,
     )
-    door, issuer = MemoryDoor({GRANT: replace(delivery, **changes)}), Issuer()
+
+
+def app_of(door: MemoryDoor, issuer: Issuer, sources: Mapping[str, Source]) -> FastAPI:
+    """The gateway's routes as app.py serves them."""
     app = FastAPI()
     app.add_exception_handler(GatewayProblem, answer_problem)
     app.add_exception_handler(HTTPException, answer_framework)
@@ -161,14 +174,14 @@ async def make_world(root: Path, content: Mapping[str, bytes], **changes: Any) -
     app.include_router(
         router(
             door,
-            {"files": files},
+            sources,
             lambda: issuer.keys,
             issuer=ISSUER,
             audience=AUDIENCE,
             clock=lambda: time.time_ns() // 1_000_000,
         )
     )
-    return World(root, issuer, door, files, app, content)
+    return app
 
 
 def named(world: World, name: str) -> FileObject:
