@@ -25,6 +25,8 @@ from exchange.catalog.api import offerings as catalog_api
 from exchange.catalog.api import previews as previews_api
 from exchange.catalog.api import versions as catalog_versions_api
 from exchange.clock import now_ms
+from exchange.connections.api import connections as connections_api
+from exchange.connections.api import keys as keys_api
 from exchange.errors import BadInput, Conflict, ExchangeError, NotFound, Unavailable
 from exchange.guard import Guard
 from exchange.http import Problem, problem_response
@@ -150,6 +152,10 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
         participants_api.router(parts.ledger, parts.participants, page),
         members_api.router(parts.ledger, parts.participants),
         engagements_api.router(parts.engagements, parts.participants, page),
+        connections_api.router(
+            parts.connection_desk, {"s3": parts.reach, "http": parts.reach}, page
+        ),
+        keys_api.router(parts.ledger, parts.connection_desk.store, parts.connection_desk.vault),
         webhooks_api.router(parts.webhooks, parts.participants, parts.webhook_allow, page),
         health.router(parts),
         home.router(parts.ledger, settings),

@@ -17,6 +17,11 @@ from exchange.access.revoke_grant import end_grants
 from exchange.access.store import AccessStore
 from exchange.catalog.store import Catalog
 from exchange.clock import now_ms
+from exchange.connections.check_connection import ReachChecker
+from exchange.connections.desk import ConnectionDesk
+from exchange.connections.rotate_master import Resealer, activate_vault
+from exchange.connections.store import ConnectionStore
+from exchange.connections.vault import open_vault
 from exchange.db import Database
 from exchange.errors import StartUpError, Unavailable
 from exchange.ledger.index import LogIndex
@@ -24,6 +29,7 @@ from exchange.ledger.keep import Keeper, lock_file, make_private_dir
 from exchange.ledger.ledger import Ledger
 from exchange.ledger.start import load_signer
 from exchange.migrate import migrate
+from exchange.mounted_connections import MountedConnections
 from exchange.oauth.keys import TokenKeys, load_token_keys
 from exchange.outward.allow import AllowList, BadEntry
 from exchange.participants.bootstrap import bootstrap_operator
@@ -75,6 +81,9 @@ class Parts:
     webhooks: WebhookStore
     webhook_allow: AllowList
     upstream_allow: AllowList
+    connection_desk: ConnectionDesk
+    connections: MountedConnections
+    reach: ReachChecker
     files: FileSource
     tasks: Sequence[asyncio.Task[None]]
     lock: IO[bytes] | None
@@ -101,6 +110,7 @@ class Parts:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
         await asyncio.to_thread(self.ledger.close)
+        await self.reach.aclose()
         await self.engine.aclose()
         self.files.close()
         self.db.close()
@@ -141,6 +151,8 @@ async def open_parts(settings: Settings) -> Parts:
             ledger, participants, settings.keys_dir / "operator.json", settings.issuer_url
         )
         policy = await activate_policy(ledger, engine)
+        connections = await _connections(ledger, participants, catalog, upstream_allow, settings)
+        resealer = Resealer(ledger, connections.store, connections.vault)
         desk = Desk(ledger, participants, catalog, policy, store)
         engagements = EngagementsStore(ledger)
         token_keys, webhooks = load_token_keys(settings.keys_dir), WebhookStore(ledger)
@@ -149,7 +161,9 @@ async def open_parts(settings: Settings) -> Parts:
         tasks = [
             asyncio.create_task(deliverer.run(), name="webhooks"),
             asyncio.create_task(_follow(ledger, await ledger.size(), caches), name="caches"),
-            asyncio.create_task(_sweep(desk, engagements, settings.sweep_seconds), name="sweep"),
+            asyncio.create_task(
+                _sweep(desk, engagements, resealer, settings.sweep_seconds), name="sweep"
+            ),
             asyncio.create_task(LogIndex(ledger).run(), name="log index"),
             asyncio.create_task(Redecider(desk).run(), name="redecide"),
         ]
@@ -168,10 +182,27 @@ async def open_parts(settings: Settings) -> Parts:
             webhooks=webhooks,
             webhook_allow=webhook_allow,
             upstream_allow=upstream_allow,
+            connection_desk=connections,
+            connections=MountedConnections(connections.store, connections.vault),
+            reach=ReachChecker(upstream_allow),
             files=files,
             tasks=tasks,
             lock=lock,
         )
+
+
+async def _connections(
+    ledger: Ledger,
+    participants: Participants,
+    catalog: Catalog,
+    allow: AllowList,
+    settings: Settings,
+) -> ConnectionDesk:
+    """Open the vault, and put what the verbs about connections need beside it."""
+    store = ConnectionStore(ledger.db)
+    vault = open_vault(settings.keys_dir, await store.sealed_by())
+    await activate_vault(ledger, store, vault)
+    return ConnectionDesk(ledger, store, participants, vault, allow, users=catalog)
 
 
 def _on_this_loop(
@@ -237,13 +268,16 @@ async def _follow(
             await asyncio.sleep(1)
 
 
-async def _sweep(desk: Desk, engagements: EngagementsStore, seconds: float) -> None:
-    """Write the leaves that follow the clock."""
+async def _sweep(
+    desk: Desk, engagements: EngagementsStore, resealer: Resealer, seconds: float
+) -> None:
+    """Write the leaves that follow the clock; seal anew what older master keys sealed."""
     while True:
         await asyncio.sleep(seconds)
         try:
             while await _followed(desk) + await end_engagements(engagements):
                 pass
+            await resealer.run()
         except Exception:  # it must be tried again
             log_to.exception("sweep_failed")
 

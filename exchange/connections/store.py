@@ -1,18 +1,20 @@
 """Reads of connections and of their sealed secrets; nothing here is cached."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, func, select
 
 from exchange.connections.model import Connection
-from exchange.connections.tables import ConnectionRow, ConnectionSecretRow
+from exchange.connections.tables import ConnectionRow, ConnectionSecretRow, VaultStateRow
 from exchange.db import Database
 from exchange.errors import NotFound
 
 CONNECTIONS = ConnectionRow.__table__  # type: ignore[attr-defined]
 SECRETS = ConnectionSecretRow.__table__  # type: ignore[attr-defined]
-ACTIVE = "active"
+VAULT = VaultStateRow.__table__  # type: ignore[attr-defined]
+ACTIVE = "active"  # of a connection; and the id of the vault's one row
 _COLUMNS = tuple(c for c in CONNECTIONS.c if c.name not in ("salt", "status"))
 
 
@@ -20,7 +22,15 @@ _COLUMNS = tuple(c for c in CONNECTIONS.c if c.name not in ("salt", "status"))
 class Sealed:
     """A secret as it is stored, and by which master key."""
 
-    text: str
+    text: str = field(repr=False)
+    key_id: str
+    rev: int
+
+
+@dataclass(frozen=True, slots=True)
+class VaultState:
+    """The master key that seals. A write that seals reads the rev, so none seals by an older."""
+
     key_id: str
     rev: int
 
@@ -72,6 +82,32 @@ class ConnectionStore:
         if row.sealed is not None:
             sealed = Sealed(row.sealed, row.key_id, row.secret_rev)
         return connection_of(row), sealed
+
+    async def vault_state(self) -> VaultState | None:
+        """Return which master key seals, read now; None before the first start."""
+        query = select(VAULT.c.key_id, VAULT.c.rev).where(VAULT.c.id == ACTIVE)
+        row = await self.db.point(lambda c: c.execute(query).one_or_none())
+        return VaultState(*row) if row is not None else None
+
+    async def sealed_by(self) -> Mapping[str, int]:
+        """Return how many secrets are sealed by each master key."""
+        query = select(SECRETS.c.key_id, func.count()).group_by(SECRETS.c.key_id)
+        rows = await self.db.read(lambda c: c.execute(query).all())
+        return {row[0]: row[1] for row in rows}
+
+    async def not_sealed_by(
+        self, key_id: str, after: str, limit: int
+    ) -> Sequence[tuple[Connection, Sealed]]:
+        """Return connections whose secret another key sealed, by id, those after `after`."""
+        query: Any = (
+            select(*_COLUMNS, SECRETS.c.sealed, SECRETS.c.key_id, SECRETS.c.rev.label("secret_rev"))
+            .join(SECRETS, SECRETS.c.id == CONNECTIONS.c.id)
+            .where(SECRETS.c.key_id != key_id, SECRETS.c.id > after)
+            .order_by(SECRETS.c.id)
+            .limit(limit)
+        )
+        rows = await self.db.read(lambda c: c.execute(query).all())
+        return [(connection_of(r), Sealed(r.sealed, r.key_id, r.secret_rev)) for r in rows]
 
     def _own(self, org_id: str) -> Any:
         return select(*_COLUMNS).where(

@@ -31,8 +31,11 @@ PUBLIC = {
 BY_GRANT = {"/gateway/grants/{grant_id}", "/gateway/grants/{grant_id}/files/{name:path}"}
 # These show the caller's own affairs: `caller_with` takes every sight beyond from its caller.
 OWN = {
+    "/v1/connections",
+    "/v1/connections/{connection_id}",
     "/v1/engagements",
     "/v1/engagements/{engagement_id}",
+    "/v1/keys/master",
     "/v1/log/reads",
     "/v1/me",
     "/v1/webhooks",

@@ -25,7 +25,16 @@ from schemathesis.specs.openapi.checks import (
 from exchange.client.profile import jwks_of, new_profile
 from tests.support.actors import TERMS, engagement
 from tests.support.good_requests import GOOD, ORGANISATION, PERSON, assertion_form, org
-from tests.support.story import DATABASES, ROLES, WEBHOOK, World, exchange_on, make_world
+from tests.support.story import (
+    CONNECTION,
+    CREDENTIAL,
+    DATABASES,
+    ROLES,
+    WEBHOOK,
+    World,
+    exchange_on,
+    make_world,
+)
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "25"))
 CAMPAIGN = "FUZZ_EXAMPLES" in os.environ
@@ -101,6 +110,9 @@ def known(world: World, label: str) -> dict[str, list[str]]:
         "engagement_id": [world.spare_engagement],
         "event_id": [world.answer["event_id"], world.denied["event_id"]],
         "webhook_id": [world.spare_webhook if label.startswith("DELETE") else world.webhook],
+        "connection_id": [
+            world.spare_connection if label.startswith(("PUT", "DELETE")) else world.connection
+        ],
         "level": ["0"],
         "version": [1, 2],
         "path": ["000.p/1"],
@@ -124,6 +136,9 @@ def good_body(world: World, label: str) -> dict[str, Any]:
         "POST /v1/grants/{grant_id}/revoke": {"reason": "other"},
         "POST /v1/webhooks": WEBHOOK,
         "POST /v1/webhooks/{webhook_id}/redeliver": {"from_index": 1},
+        "POST /v1/connections": CONNECTION,
+        "PUT /v1/connections/{connection_id}": {"name": "n", "url": CONNECTION["url"]},
+        "PUT /v1/connections/{connection_id}/credential": {"credential": CREDENTIAL},
         "POST /v1/grants/{grant_id}/renew": {"days": 5},
         "POST /v1/policy/explain": asked,
         "POST /v1/access-requests/{request_id}/ask": {"text": "Why?"},

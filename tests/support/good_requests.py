@@ -11,7 +11,7 @@ from exchange.client.profile import jwks_of, new_profile
 from exchange.client.session import Session
 from exchange.formats.tokens import make_client_assertion
 from tests.support.actors import TERMS, ask, engage, engagement, publish
-from tests.support.story import WEBHOOK, World
+from tests.support.story import CONNECTION, CREDENTIAL, WEBHOOK, World
 
 Send = Callable[..., httpx.Response]
 Good = Callable[[World, Send], httpx.Response]
@@ -121,6 +121,25 @@ def _give_up(world: World, send: Send) -> httpx.Response:
         return send("auditor", path)
     finally:
         world.operator.post(path)
+
+
+def _spare_connection(world: World) -> str:
+    """A connection of the platform's to be changed or used up."""
+    kept = (world.connection, world.spare_connection)
+    spare = [c["id"] for c in world.platform.pages("/v1/connections") if c["id"] not in kept]
+    return spare[0] if spare else world.platform.post("/v1/connections", CONNECTION)["id"]
+
+
+def _retire(world: World, send: Send) -> httpx.Response:
+    """What older keys sealed is sealed anew first, by the sweep."""
+    deadline = time.monotonic() + 20
+    while any(
+        key["credentials"] and not key["seals"]
+        for key in world.operator.get("/v1/keys/master")["keys"]
+    ):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    return send("operator", "/v1/keys/master/retire")
 
 
 def org(session: Session) -> str:
@@ -242,6 +261,30 @@ GOOD: dict[str, Good] = {
     "POST /v1/webhooks/{webhook_id}/resume": lambda w, send: send(
         "sme", f"/v1/webhooks/{w.webhook}/resume"
     ),
+    "POST /v1/connections": lambda w, send: send("platform", "/v1/connections", json=CONNECTION),
+    "GET /v1/connections": lambda w, send: send("platform", "/v1/connections?limit=1"),
+    "GET /v1/connections/{connection_id}": lambda w, send: send(
+        "platform", f"/v1/connections/{w.connection}"
+    ),
+    "PUT /v1/connections/{connection_id}": lambda w, send: send(
+        "platform",
+        f"/v1/connections/{_spare_connection(w)}",
+        json={"name": "Renamed", "url": CONNECTION["url"] + "/v2"},
+    ),
+    "PUT /v1/connections/{connection_id}/credential": lambda w, send: send(
+        "platform",
+        f"/v1/connections/{_spare_connection(w)}/credential",
+        json={"credential": CREDENTIAL},
+    ),
+    "DELETE /v1/connections/{connection_id}": lambda w, send: send(
+        "platform", f"/v1/connections/{_spare_connection(w)}"
+    ),
+    "POST /v1/connections/{connection_id}/check": lambda w, send: send(
+        "platform", f"/v1/connections/{w.connection}/check"
+    ),
+    "GET /v1/keys/master": lambda w, send: send("operator", "/v1/keys/master"),
+    "POST /v1/keys/master/rotate": lambda w, send: send("operator", "/v1/keys/master/rotate"),
+    "POST /v1/keys/master/retire": _retire,
     "POST /v1/holds": _hold,
     "GET /v1/holds": lambda w, send: send("sme", f"/v1/holds?target={w.grant_id}&open=true"),
     "GET /v1/holds/{hold_id}": lambda w, send: send("platform", f"/v1/holds/{w.hold}"),

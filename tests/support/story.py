@@ -12,9 +12,16 @@ import pytest
 from exchange.client.session import Refusal, Session
 from tests.support.actors import SME_ATTRIBUTES, TERMS, ask, engage, join, member, operator, publish
 from tests.support.infra import postgres_server
-from tests.support.server import WEBHOOK_ALLOW, ExchangeServer
+from tests.support.server import UPSTREAM_ALLOW, WEBHOOK_ALLOW, ExchangeServer
 
 WEBHOOK = {"url": f"http://{WEBHOOK_ALLOW}/hook"}
+CREDENTIAL = {"kind": "header", "name": "X-Api-Key", "value": "planted-0a1b2c3d4e5f"}
+CONNECTION = {
+    "kind": "http",
+    "name": "Our service 我们的服务",
+    "url": f"http://{UPSTREAM_ALLOW}/v1",
+    "credential": CREDENTIAL,
+}
 DATABASES = [
     pytest.param("sqlite", marks=pytest.mark.sqlite),
     pytest.param("postgres", marks=pytest.mark.postgres),
@@ -64,6 +71,8 @@ class World:
     hold: str
     engagement: str
     spare_engagement: str
+    connection: str
+    spare_connection: str
 
     @property
     def grant_id(self) -> str:
@@ -103,6 +112,9 @@ def make_world(server: ExchangeServer) -> World:
     )
     hook, spare_hook = (sme.post("/v1/webhooks", WEBHOOK)["id"] for _ in range(2))
     waiting = ask(sme, publish(platform, b"asked for", file_name="asked.bin", approval="provider"))
+    connection, spare_connection = (
+        platform.post("/v1/connections", CONNECTION)["id"] for _ in range(2)
+    )
     hold = platform.post("/v1/holds", {"target": answer["grant"]["id"], "reason": "unpaid"})["id"]
     platform.post(f"/v1/holds/{hold}/lift", {"text": "paid"})
     return World(
@@ -128,6 +140,8 @@ def make_world(server: ExchangeServer) -> World:
         hold=hold,
         engagement=engagement,
         spare_engagement=engage(by, auditor.profile.organisation_id)["id"],
+        connection=connection,
+        spare_connection=spare_connection,
     )
 
 

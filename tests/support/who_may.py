@@ -31,6 +31,7 @@ PARTIES = all_of("platform", "sme") | OVERSEES
 SME_AND_OVERSIGHT = all_of("sme") | OVERSEES
 OF_THE_LOG = {"operator", "auditor"} | people("operator", "auditor") | people("auditor", "auditor")
 PUBLISHES = {"platform"} | people("platform", "publisher")
+CONNECTS = {"platform"} | people("platform", "owner", "publisher")
 SUSPENDS = {"operator", "platform"} | people("platform", "owner", "approver")
 APPROVES = people("platform", "approver")  # two programs are not two people
 ASKS = {"sme"} | people("sme", "developer")
@@ -98,6 +99,16 @@ WHO_MAY: dict[str, set[str]] = {
     "POST /v1/webhooks/{webhook_id}/redeliver": HOOKS,
     "POST /v1/webhooks/{webhook_id}/pause": HOOKS,
     "POST /v1/webhooks/{webhook_id}/resume": HOOKS,
+    "POST /v1/connections": CONNECTS | {"rival"} | people("rival", "owner", "publisher"),
+    "GET /v1/connections": CONNECTS | {"rival"} | people("rival", "owner", "publisher"),
+    "GET /v1/connections/{connection_id}": CONNECTS,
+    "PUT /v1/connections/{connection_id}": CONNECTS,
+    "PUT /v1/connections/{connection_id}/credential": CONNECTS,
+    "DELETE /v1/connections/{connection_id}": CONNECTS,
+    "POST /v1/connections/{connection_id}/check": CONNECTS,
+    "GET /v1/keys/master": {"operator"},
+    "POST /v1/keys/master/rotate": {"operator"},
+    "POST /v1/keys/master/retire": {"operator"},
     "POST /v1/holds": SUSPENDS,
     "GET /v1/holds": MEMBERS,
     "GET /v1/holds/{hold_id}": PARTIES,

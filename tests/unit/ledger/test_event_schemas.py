@@ -15,12 +15,14 @@ from exchange.access.close_sessions import close_sessions
 from exchange.access.record_use import UseOf, end_use, record_use
 from exchange.access.revoke_grant import end_grants
 from exchange.asked import Asked
+from exchange.connections.rotate_master import retire_master, rotate_master
 from exchange.formats import canonical
 from exchange.outward.allow import AllowList
 from exchange.participants.change_member import remove_member, set_member_roles
 from exchange.participants.end_engagement import end_engagement, end_engagements
 from exchange.participants.record_read import ReadRecorder
 from exchange.webhooks.register_webhook import register_webhook, remove_webhook
+from tests.support.connections import STORE, Platform, keys
 from tests.support.desk import open_world
 from tests.support.judge import judge
 from tests.support.ledgers import open_exchange
@@ -70,6 +72,7 @@ async def tell(sqlite, parts):
     await world.withdraw()
     await world.set_attribute(world.sme.org_id, "headcount", 50)
     await hook(sqlite, parts, world.sme)
+    await connect(world)
     await engage(sqlite, world)
     await world.disable(world.sme.client_id)
     owner = await world.member(world.sme.org_id, "owner")
@@ -124,6 +127,18 @@ async def engage(sqlite, world):
     await end_engagement(store, auditor, named.id)
     sqlite.sql("UPDATE engagements SET ends_ms = 1")
     assert await end_engagements(store) == 1
+
+
+async def connect(world):
+    """A connection registered, changed, given another credential, removed; keys rotated."""
+    parts, platform = world.parts, Platform(world.parts, world.platform)
+    chain = (parts.ledger, parts.connection_desk.store, parts.connection_desk.vault)
+    made = await platform.store(name="Flights 航班")
+    await platform.change(made.id, STORE, keys())
+    await platform.service()
+    await rotate_master(*chain, world.operator)
+    await platform.remove(made.id)
+    await retire_master(*chain, world.operator)
 
 
 async def hook(sqlite, parts, caller):
