@@ -17,6 +17,7 @@ from exchange.settings import Settings
 Header = tuple[bytes, bytes]
 log_to = logging.getLogger("exchange.access")
 UPLOADS = "/v1/files/"
+GRANTS, CALL = "/gateway/grants/", "/call/"
 GONE = 499  # in the log only: the client went away before there was an answer
 SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -55,6 +56,9 @@ class _Visit:
         self._seconds, self._head_limit = settings.request_seconds, settings.header_bytes
         self._is_upload = scope["path"].startswith(UPLOADS) and scope["method"] == "PUT"
         self._limit = settings.upload_bytes if self._is_upload else settings.body_bytes
+        self._is_call = scope["path"].startswith(GRANTS) and CALL in scope["path"]
+        if self._is_call:
+            self._limit = settings.call_bytes
         self._id = secrets.token_hex(8)
         self._status = 0
         self._read = 0
@@ -108,6 +112,8 @@ class _Visit:
 
     async def _listen(self) -> Message:
         self._listening = True
+        if self._is_call and self._deadline and not self._status:
+            self._deadline.reschedule(None)  # from here the offering's own time counts
         message = await self._receive()
         self._listening = bool(message.get("more_body"))
         self._read += len(message.get("body", b""))

@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     # Limits.
     body_bytes: int = Field(256 * 1024, ge=1024, description="Largest JSON or form body")
     upload_bytes: int = Field(512 * MIB, ge=1024, description="Largest dataset file")
+    call_bytes: int = Field(
+        2048 * MIB, ge=1024, description="Largest body of a call to a platform's service"
+    )
     header_bytes: int = Field(32 * 1024, ge=1024, description="Largest request head")
     request_seconds: float = Field(30.0, gt=0, description="Longest wait for an answer to begin")
     page_items: int = Field(100, ge=1, le=1000, description="Most items a page of a list holds")

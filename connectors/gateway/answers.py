@@ -10,6 +10,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
+from connectors.gateway.call_rules import CONNECTOR, shown_rules
 from connectors.gateway.door import Delivery, FileObject
 from connectors.gateway.ranges import Span, whole
 
@@ -46,8 +47,15 @@ class ListedObject(BaseModel):
     url: str
 
 
+class ListedCalls(BaseModel):
+    """Which calls of a service the grant allows: METHOD /path, below `url`."""
+
+    url: str
+    allow: list[str]
+
+
 class ListedGrant(BaseModel):
-    """What may be fetched under a grant, until when, and what the gateway enforces on the way."""
+    """What may be fetched or called under a grant, until when, and what the gateway enforces."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
@@ -58,11 +66,13 @@ class ListedGrant(BaseModel):
     ends_at: str = Field(description="RFC 3339, UTC")
     obligations: dict[str, Any]
     objects: list[ListedObject]
+    calls: ListedCalls | None = None
 
     @classmethod
     def of(cls, delivery: Delivery, base_url: str) -> Self:
         """Write a delivery; `base_url` is the gateway's registered URL."""
         files = f"{base_url}/grants/{delivery.grant_id}/files/"
+        called = f"{base_url}/grants/{delivery.grant_id}/call"
         return cls(
             grant_id=delivery.grant_id,
             offering_id=delivery.offering_id,
@@ -80,6 +90,9 @@ class ListedGrant(BaseModel):
                 )
                 for item in delivery.objects
             ],
+            calls=ListedCalls(url=called, allow=list(shown_rules(delivery)))
+            if delivery.connector == CONNECTOR
+            else None,
         )
 
 

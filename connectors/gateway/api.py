@@ -4,35 +4,25 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request, Response
-from fastapi.security import HTTPBearer
 
+from connectors.gateway import calls
 from connectors.gateway.answers import ListedGrant, etag, object_headers, validators
 from connectors.gateway.conditions import Conditions
 from connectors.gateway.door import Delivery, Door, FileObject, Use
+from connectors.gateway.parameters import GrantId, bearer
 from connectors.gateway.problems import NotNow, documented
 from connectors.gateway.ranges import Span, whole
 from connectors.gateway.recorded import Recorded, record
 from connectors.gateway.source import Opened, Source
 from connectors.gateway.stream import ObjectStream
-from connectors.gateway.verify import Trust, verify_grant, verify_object
+from connectors.gateway.verify import OF_CALLS, Trust, verify_grant, verify_object
+from connectors.http import HttpSource
 from exchange.formats.tokens import KeySet
 
-GrantId = Annotated[
-    str,
-    Path(
-        pattern="^grt_[0-9a-z]{4}_[0-9a-hjkmnp-tv-z]{26}$",
-        examples=["grt_k3x9_01j9zq4x5ve8wk2n7c6r3tq0ab"],
-    ),
-]
 ObjectName = Annotated[
     str,
     Path(min_length=1, max_length=512, description="As listed", examples=["flights.parquet"]),
 ]
-_bearer = HTTPBearer(
-    auto_error=False,
-    scheme_name="grant_token",
-    description="A grant token from /oauth/token (scope=grant:ID)",
-)
 _BINARY = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
 _HEADERS = {
     name: {"description": told, "schema": {"type": "string"}}
@@ -62,15 +52,17 @@ def router(
     issuer: str,
     audience: str,
     clock: Callable[[], int],
+    services: HttpSource | None = None,
 ) -> APIRouter:
     """Return the gateway's routes, below `/gateway`.
 
     `sources` is by the name that a Delivery's `connector` gives; `keys` gives the issuer's current
     ones. `audience` is this gateway's registered URL, with `/gateway` and no slash at its end;
-    `clock` gives UTC milliseconds. Register `problems.answer_problem` for GatewayProblem.
+    `clock` gives UTC milliseconds; `services` calls what an offering of a service names.
+    Register `problems.answer_problem` for GatewayProblem.
     """
     trust = Trust(door, keys, issuer, audience, clock)
-    routes = APIRouter(prefix="/gateway", tags=["gateway"], dependencies=[Depends(_bearer)])
+    routes = APIRouter(prefix="/gateway", tags=["gateway"], dependencies=[Depends(bearer)])
 
     @routes.get(
         "/grants/{grant_id}",
@@ -80,7 +72,7 @@ def router(
     async def list_objects(request: Request, response: Response, grant_id: GrantId) -> ListedGrant:
         """List what may be fetched under a grant."""
         authorization = request.headers.getlist("authorization")
-        delivery = await verify_grant(authorization, grant_id, trust)
+        delivery = await verify_grant(authorization, grant_id, trust, OF_CALLS)
         response.headers["Cache-Control"] = "private, no-cache"
         return ListedGrant.of(delivery, audience)
 
@@ -132,6 +124,8 @@ def router(
         await opened.close()
         return Response(None, 200, object_headers(item, None))
 
+    if services is not None:
+        routes.include_router(calls.router(trust, services))
     return routes
 
 

@@ -23,12 +23,15 @@ _TITLES = {
     401: "Authentication is required",
     403: "The grant does not allow this",
     404: "Not found",
+    408: "The request took too long",
     409: "The current state does not allow this",
     412: "A precondition does not hold",
     413: "Too large",
     416: "The range is not available",
     422: "The request is not valid",
+    502: "The platform's service gives no answer that can be passed on",
     503: "Temporarily unavailable",
+    504: "The platform's service took too long",
     507: "No room",
 }
 

@@ -24,6 +24,9 @@ from exchange.formats.tokens import GrantToken, KeySet, TokenRefused, verify_gra
 KNOWN_OBLIGATIONS: Final = frozenset({"days", "sessions"})
 """What this gateway and its door enforce: `days` by the grant's end, `sessions` in `record`."""
 
+OF_CALLS: Final = KNOWN_OBLIGATIONS | {"paths"}
+"""What is enforced of calls to a service: their paths too (`call_rules`)."""
+
 MAX_TOKEN: Final = 8192
 """Longest token, in characters."""
 
@@ -42,8 +45,16 @@ class Trust:
     clock: Callable[[], int]
 
 
-async def verify_grant(authorization: Sequence[str], grant_id: str, trust: Trust) -> Delivery:
-    """Walk checks 1 to 7 for all values of the Authorization header; raises GatewayProblem."""
+async def verify_grant(
+    authorization: Sequence[str],
+    grant_id: str,
+    trust: Trust,
+    enforced: frozenset[str] = KNOWN_OBLIGATIONS,
+) -> Delivery:
+    """Walk checks 1 to 7 for all values of the Authorization header; raises GatewayProblem.
+
+    `enforced` are the obligations that are, for what is asked.
+    """
     # 1. bearer
     received = _bearer(authorization)
 
@@ -68,7 +79,7 @@ async def verify_grant(authorization: Sequence[str], grant_id: str, trust: Trust
         raise Refused("grant_ended", "The grant is past its end.")
 
     # 7. obligations
-    if unknown := sorted(delivery.obligations.keys() - KNOWN_OBLIGATIONS):
+    if unknown := sorted(delivery.obligations.keys() - enforced):
         raise Refused("obligation_unknown", f"This gateway cannot enforce: {', '.join(unknown)}.")
     return delivery
 
