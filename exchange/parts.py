@@ -61,6 +61,7 @@ NOTHING = {
     "approvers": 1,
     "sizes": [],
     "max_sessions": None,
+    "limits": {},
 }
 
 

@@ -21,8 +21,13 @@ from connectors.gateway.door import Delivery, Door, DoorRefused, DoorUnavailable
 from connectors.gateway.problems import BadToken, GatewayProblem, NotHere, NotNow, Refused
 from exchange.formats.tokens import GrantToken, KeySet, TokenRefused, verify_grant_token
 
-KNOWN_OBLIGATIONS: Final = frozenset({"days", "sessions"})
-"""What this gateway and its door enforce: `days` by the grant's end, `sessions` in `record`."""
+KNOWN_OBLIGATIONS: Final = frozenset(
+    {"days", "sessions", "calls", "calls_per_minute", "bytes", "concurrent", "paths"}
+)
+"""What this gateway and its door enforce: `days` by the grant's end, `paths` before a call is
+forwarded, the others where the door records: `sessions` of files, `calls`, and of both their rate,
+their bytes and how many run at once.
+"""
 
 OF_CALLS: Final = KNOWN_OBLIGATIONS | {"paths"}
 """What is enforced of calls to a service: their paths too (`call_rules`)."""

@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from exchange.catalog.form import FieldKind, FormField
 from exchange.catalog.index import FACETS
+from exchange.catalog.limits import LimitsIn, check_limits
 from exchange.catalog.model import LISTS, Kind, Offering, Standing, Terms, Version
 from exchange.catalog.sources import Source, check_connector, with_connector
 from exchange.clock import rfc3339
@@ -77,6 +78,7 @@ class OfferingIn(Body):
     max_sessions: Annotated[int, Field(ge=1, le=LARGEST, strict=True)] | None = Field(
         None, description="Download sessions that a grant allows; none: no limit"
     )
+    limits: LimitsIn = Field(default_factory=LimitsIn)
     source: Source | None = Field(None, description="Needed by datasets to be published")
     industries: Annotated[list[Industry], Field(max_length=16)] = Field(
         default_factory=list, description="Which industries it is about, for those who search"
@@ -120,16 +122,18 @@ class OfferingIn(Body):
         if self.sample_rows and self.personal_information != "none":
             raise ValueError("no sample is shown of personal data: set sample_rows to 0")
         check_connector(self.kind, self.source)
+        check_limits(self.kind, self.limits)
         return self
 
     def terms(self) -> Terms:
         """Return the domain's type."""
-        values = self.model_dump(exclude={"source", "form"})
+        values = self.model_dump(exclude={"source", "form", "limits"})
         values.update({k: tuple(values[k]) for k in LISTS})
         values["audience"] = tuple(self.audience) if self.audience is not None else None
         return Terms(
             **values,
             form=tuple(each.field() for each in self.form),
+            limits=self.limits.model_dump(exclude_none=True),
             source=self.source.model_dump() if self.source else {},
         )
 
@@ -175,6 +179,7 @@ class OfferingOut(Body):
     approval: str
     sizes: list[str]
     max_sessions: int | None
+    limits: LimitsIn
     industries: list[str]
     approvers: int
     answer_days: int

@@ -2,13 +2,13 @@
 
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, Protocol
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, Protocol, cast
 
 from exchange.catalog.form import FormField, form_field_of
 from exchange.errors import Conflict
 from exchange.formats import canonical
-from exchange.policy.model import OfferingTerms
+from exchange.policy.model import Limits, OfferingTerms
 
 Kind = Literal["dataset", "compute", "technology"]
 OfferingStatus = Literal["draft", "published", "withdrawn"]
@@ -88,6 +88,7 @@ class Terms:
     form: tuple[FormField, ...] = ()
     audience: tuple[str, ...] | None = None
     sample_rows: int = 0
+    limits: Mapping[str, Any] = field(default_factory=dict)  # as `Limits` of the policy's input
 
     @property
     def rows_shown(self) -> int:
@@ -109,7 +110,7 @@ class Terms:
     def as_document(self) -> dict[str, Any]:
         """Return the terms as JSON: what a version keeps, and what its leaf hashes."""
         document = asdict(self)
-        document["source"] = dict(self.source)
+        document["source"], document["limits"] = dict(self.source), dict(self.limits)
         document["form"] = [{**each, "choices": list(each["choices"])} for each in document["form"]]
         return {k: list(v) if isinstance(v, tuple) else v for k, v in document.items()}
 
@@ -185,6 +186,7 @@ class Offering:
             "approvers": terms.approvers,
             "sizes": list(terms.sizes),
             "max_sessions": terms.max_sessions,
+            "limits": cast("Limits", terms.limits),
         }
 
 

@@ -4,6 +4,7 @@ import re
 from typing import Any, NoReturn, TypeVar
 
 from exchange.policy.model import (
+    COUNTED,
     KNOWN_OBLIGATIONS,
     LARGEST,
     Decision,
@@ -58,12 +59,15 @@ def _coded(items: Any, kind: type[_Coded]) -> tuple[_Coded, ...]:
     return tuple(kind(item["code"], item["params"]) for item in items)
 
 
-def _obligations(found: Any) -> dict[str, int]:
+def _obligations(found: Any) -> dict[str, Any]:
     if type(found) is not dict or not found.keys() <= KNOWN_OBLIGATIONS:
         _refuse("an unknown obligation")
-    for value in found.values():
-        if type(value) is not int or not 1 <= value <= LARGEST:
-            _refuse("an obligation that is no positive integer")
+    for name, value in found.items():
+        if name in COUNTED:
+            if type(value) is not int or not 1 <= value <= LARGEST:
+                _refuse("an obligation that is no positive integer")
+        elif type(value) is not list or not value or not _is_param(value):
+            _refuse("an obligation that lists nothing")
     return found
 
 

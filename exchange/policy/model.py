@@ -48,7 +48,10 @@ Industry = Literal[
 Outcome = Literal["permit", "deny", "needs_approval"]
 Param = str | int | list[str]
 
-KNOWN_OBLIGATIONS: Final = frozenset({"days", "sessions"})
+COUNTED: Final = frozenset({"days", "sessions", "calls", "calls_per_minute", "bytes", "concurrent"})
+"""Obligations that are a positive number."""
+
+KNOWN_OBLIGATIONS: Final = COUNTED | {"paths"}
 """Obligations that connectors enforce; an unknown one means deny."""
 
 _UNIQUE: Final[dict[str, Any]] = {"uniqueItems": True}
@@ -109,6 +112,26 @@ class Provider(TypedDict):
 
 
 @_strict
+class Limits(TypedDict):
+    """What grants of an offering are held to; absent means without limit.
+
+    `calls` in all and a minute, `bytes` delivered, how many uses run at once (`concurrent`), and
+    the only methods and paths (`METHOD /path`, see formats/allowed_paths.py).
+    """
+
+    calls: NotRequired[Positive]
+    calls_per_minute: NotRequired[Positive]
+    bytes: NotRequired[Positive]
+    concurrent: NotRequired[Positive]
+    paths: NotRequired[
+        Annotated[
+            list[Annotated[str, StringConstraints(pattern="^[A-Z]{3,7} /[!-~]*$", max_length=600)]],
+            Field(min_length=1, max_length=64, json_schema_extra=_UNIQUE),
+        ]
+    ]
+
+
+@_strict
 class OfferingTerms(TypedDict):
     """One version of an offering, as far as decisions depend on it."""
 
@@ -126,6 +149,7 @@ class OfferingTerms(TypedDict):
     approvers: Annotated[int, Field(ge=1, le=8)]
     sizes: Annotated[list[Size], Field(max_length=4, json_schema_extra=_UNIQUE)]
     max_sessions: Positive | None
+    limits: Limits
 
 
 @_strict
@@ -186,7 +210,7 @@ class Decision:
     outcome: Outcome
     reasons: tuple[Reason, ...]
     remedies: tuple[Remedy, ...]
-    obligations: Mapping[str, int]
+    obligations: Mapping[str, Any]
     policy_digest: str
 
     def as_document(self) -> dict[str, Any]:

@@ -30,6 +30,7 @@ sample := {
 		"approvers": 1,
 		"sizes": ["micro", "small", "medium"],
 		"max_sessions": 100,
+		"limits": {},
 	},
 	"request": {"purpose": "logistics_planning", "actions": ["read"], "days": 30},
 	"approvals": [],

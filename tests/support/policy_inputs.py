@@ -85,6 +85,7 @@ _SAMPLE: dict[str, Any] = {
         "approvers": 1,
         "sizes": ["micro", "small", "medium"],
         "max_sessions": 100,
+        "limits": {},
     },
     "request": {"purpose": "logistics_planning", "actions": ["read"], "days": 30},
     "approvals": [],
@@ -192,10 +193,18 @@ def _numbers(d: dict[str, Any], r: random.Random) -> None:
     d["offering"]["max_sessions"] = r.choice([1, LARGEST, None])
 
 
+def _limits(d: dict[str, Any], r: random.Random) -> None:
+    counted = ("calls", "calls_per_minute", "bytes", "concurrent")
+    limits: dict[str, Any] = {name: r.choice([1, 7, LARGEST]) for name in _some(r, [*counted])}
+    if r.random() < 0.3:
+        limits["paths"] = r.choice([["GET /stats/*"], ["POST /query", "GET /"]])
+    d["offering"]["limits"] = limits
+
+
 _CHANGES: list[Callable[[dict[str, Any], random.Random], None]] = [
     *(_enterprise, _enterprise, _forget, _weaken, _jurisdiction, _personal_abroad),
     *(_important_abroad, _purpose, _purpose, _purposes, _days, _actions, _roles, _parties, _self),
-    *(_approvals, _approvals, _openness, _numbers),
+    *(_approvals, _approvals, _openness, _numbers, _limits, _limits),
     _offering(status=["draft", "suspended", "withdrawn"]),
     _offering(classification=["general", "important", "core"]),
     _offering(classification=["important"]),

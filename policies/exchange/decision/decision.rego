@@ -42,6 +42,7 @@ conditions_hold if {
 	export_settled
 	evidence_sufficient
 	size_allowed
+	limits_known
 }
 
 default reasons := []
@@ -54,25 +55,23 @@ default remedies := []
 
 remedies := sort({remedy | some finding in deny; some remedy in finding.remedies}) if outcome == "deny"
 
-default obligations := {}
-
 # METADATA
 # title: What the connector enforces
 # description: >-
-#   The grant lasts the days that were asked for; where the offering limits the number of
-#   sessions, the connector counts them.
+#   The grant lasts the days that were asked for; where the offering limits sessions, calls, their
+#   rate, bytes, how many run at once or which paths, the connector holds the grant to that.
 # scope: document
-obligations := {"days": days} if {
+obligations["days"] := input.request.days if outcome == "permit"
+
+obligations["sessions"] := input.offering.max_sessions if {
 	outcome == "permit"
-	not sessions_limited
-	days := input.request.days
+	input.offering.max_sessions != null
 }
 
-obligations := {"days": days, "sessions": sessions} if {
+obligations[name] := limit if {
 	outcome == "permit"
-	sessions_limited
-	days := input.request.days
-	sessions := input.offering.max_sessions
+	some name, limit in input.offering.limits
 }
 
-sessions_limited if input.offering.max_sessions != null
+# What is missing is no "without limit".
+limits_known if is_object(input.offering.limits)

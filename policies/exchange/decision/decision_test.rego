@@ -17,6 +17,21 @@ test_permit_without_session_limit if {
 	answer.obligations == {"days": 30}
 }
 
+test_limits_are_obligations if {
+	limits := {"calls": 3, "calls_per_minute": 60, "bytes": 1000, "concurrent": 2, "paths": ["GET /stats/*"]}
+	answer := exchange.decision with input as sample
+		with input.offering.max_sessions as null
+		with input.offering.limits as limits
+	answer.obligations == object.union(limits, {"days": 30})
+}
+
+test_no_limits_are_promised_to_who_is_refused if {
+	answer := exchange.decision with input as sample
+		with input.offering.limits as {"calls": 3}
+		with input.request.days as 91
+	denied(answer, "duration_too_long")
+}
+
 test_no_input_is_denied if {
 	answer := exchange.decision with input as {}
 	answer.decision == "deny"

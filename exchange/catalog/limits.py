@@ -1,0 +1,36 @@
+"""What grants of an offering are held to, as platforms say it."""
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from exchange.catalog.model import Kind
+from exchange.http import Body
+from exchange.policy.model import LARGEST
+
+Limit = Annotated[int, Field(ge=1, le=LARGEST, strict=True)]
+AllowedPath = Annotated[str, StringConstraints(pattern="^[A-Z]{3,7} /[!-~]*$", max_length=600)]
+
+
+class LimitsIn(Body):
+    """What each grant is held to while it lasts; a renewal brings a new allowance."""
+
+    calls: Limit | None = Field(None, description="Calls in all; of compute and technology")
+    calls_per_minute: Limit | None = Field(
+        None, description="Calls, or requests for files, in a minute of the clock"
+    )
+    bytes: Limit | None = Field(None, description="Bytes delivered in all")
+    concurrent: Limit | None = Field(None, description="Deliveries or calls at the same time")
+    paths: Annotated[list[AllowedPath], Field(min_length=1, max_length=64)] | None = Field(
+        None,
+        description="Methods and paths, fewer than the source's; of compute and technology",
+        examples=[["GET /stats/*"]],
+    )
+
+
+def check_limits(kind: Kind, limits: LimitsIn) -> None:
+    """Raise ValueError for limits of what such an offering does not deliver."""
+    if kind == "dataset" and (limits.calls is not None or limits.paths is not None):
+        raise ValueError("files are fetched in sessions: limits.calls and paths are of calls")
+    if limits.paths is not None and len(set(limits.paths)) != len(limits.paths):
+        raise ValueError("limits.paths: each value once")
