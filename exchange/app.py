@@ -130,7 +130,7 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
         holds_api.router(desk, page),
         oauth_api.router(parts.token_keys, settings, parts.participants, parts.ledger, for_token),
         gateway_api.router(
-            MountedDoor(desk, settings.session_minutes),
+            MountedDoor(desk, parts.watchers, settings.session_minutes),
             {"files": parts.files},
             lambda: parts.token_keys.public,
             issuer=settings.issuer_url,

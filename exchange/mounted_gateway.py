@@ -1,19 +1,24 @@
 """The mounted gateway's door to this exchange: what a grant allows, and where uses are recorded."""
 
+import asyncio
 import dataclasses
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from connectors.files import FileSource
 from connectors.gateway.door import Delivery, DoorRefused, DoorUnavailable, FileObject, Use
+from exchange.access.allowance import UseOf
 from exchange.access.model import Grant
-from exchange.access.record_use import UseOf, end_use, record_use
+from exchange.access.record_use import record_use
 from exchange.access.request_access import Desk
+from exchange.access.running import end_use, extend_use
 from exchange.catalog.model import SourceObject, Table
 from exchange.clock import now_ms
 from exchange.errors import BadInput, ExchangeError, Unavailable
 from exchange.participants.model import Client
+from exchange.watchers import Watchers
 
 log_to = logging.getLogger("exchange.gateway")
 
@@ -21,8 +26,8 @@ log_to = logging.getLogger("exchange.gateway")
 class MountedDoor:
     """`connectors.gateway.door.Door` over the exchange's own parts."""
 
-    def __init__(self, desk: Desk, session_minutes: int) -> None:
-        self._desk, self._minutes = desk, session_minutes
+    def __init__(self, desk: Desk, watchers: Watchers, session_minutes: int) -> None:
+        self._desk, self._watchers, self._minutes = desk, watchers, session_minutes
 
     async def look_up(self, grant_id: str) -> Delivery | None:
         """Return what the grant allows now, read now."""
@@ -52,6 +57,11 @@ class MountedDoor:
             rev=grant.rev,
         )
 
+    def watch(self, delivery: Delivery) -> AbstractContextManager[asyncio.Event]:
+        """Give an event for whatever the delivery rests on."""
+        of_grant = (delivery.grant_id, delivery.client_id, delivery.offering_id)
+        return self._watchers.watch((*of_grant, delivery.consumer_id, delivery.provider_id))
+
     async def record(self, use: Use) -> str:
         """Commit the use against the grant's rev that the gateway saw."""
         try:
@@ -62,15 +72,20 @@ class MountedDoor:
             seen = dataclasses.replace(grant, rev=use.rev)
             desk = self._desk
             return await record_use(desk, seen, client, what, self._minutes)
-        except Unavailable as error:
-            raise DoorUnavailable from error
         except ExchangeError as error:
-            raise DoorRefused(error.code, error.detail, error.status_code) from error
+            raise _refusal(error) from error
+
+    async def extend(self, use_id: str, more_bytes: int) -> None:
+        """Keep a use's lease, and reserve what it delivers next."""
+        try:
+            await extend_use(self._desk.store, use_id, more_bytes)
+        except ExchangeError as error:
+            raise _refusal(error) from error
 
     async def finished(self, use_id: str, sent_bytes: int, complete: bool) -> None:
         """Note how the use ended; a failure leaves it "unknown" in the session's leaf."""
         try:
-            await end_use(self._desk.ledger, use_id, sent_bytes, complete=complete)
+            await end_use(self._desk.store, use_id, sent_bytes, complete=complete)
         except ExchangeError:
             log_to.exception("use_end_not_recorded")
 
@@ -86,6 +101,19 @@ class MountedDoor:
         if grant is None:
             raise DoorRefused("grant_unknown", "There is no such grant any more.")
         return grant, await self._client(use.client_id)
+
+
+def _refusal(error: ExchangeError) -> DoorRefused | DoorUnavailable:
+    if isinstance(error, Unavailable):
+        return DoorUnavailable()
+    return DoorRefused(
+        error.code,
+        error.detail,
+        error.status_code,
+        hint=error.hint,
+        members=error.members,
+        headers=error.headers,
+    )
 
 
 class MountedSources:

@@ -14,6 +14,7 @@ from exchange.access.close_sessions import close_sessions
 from exchange.access.redecide import Redecider
 from exchange.access.request_access import Desk
 from exchange.access.revoke_grant import end_grants
+from exchange.access.running import end_lost_uses
 from exchange.access.store import AccessStore
 from exchange.catalog.store import Catalog
 from exchange.clock import now_ms
@@ -41,6 +42,7 @@ from exchange.policy.door import PolicyEngine
 from exchange.policy.engines import open_engine
 from exchange.policy.model import PolicyError
 from exchange.settings import Settings
+from exchange.watchers import Watchers
 from exchange.webhooks.deliver import Deliverer
 from exchange.webhooks.send import MessageKey, Sender
 from exchange.webhooks.store import WebhookStore
@@ -76,6 +78,7 @@ class Parts:
     engagements: EngagementsStore
     catalog: Catalog
     store: AccessStore
+    watchers: Watchers
     desk: Desk
     engine: PolicyEngine
     token_keys: TokenKeys
@@ -135,7 +138,12 @@ async def open_parts(settings: Settings) -> Parts:
         ledger = Ledger(db, keeper, load_signer(settings.keys_dir, settings.log_origin))
         undo.callback(ledger.close)
         participants, catalog, store = Participants(db), Catalog(db), AccessStore(ledger)
-        caches: list[Callable[[Sequence[str]], None]] = [participants.drop, catalog.drop]
+        watchers = Watchers()  # told last: who looks again finds no cache with the old row
+        caches: list[Callable[[Sequence[str]], None]] = [
+            participants.drop,
+            catalog.drop,
+            watchers.drop,
+        ]
         ledger.listeners.extend(_on_this_loop(drop) for drop in caches)
         files = FileSource(make_private_dir(settings.data, "platforms' files"))
         undo.callback(files.close)
@@ -177,6 +185,7 @@ async def open_parts(settings: Settings) -> Parts:
             engagements=engagements,
             catalog=catalog,
             store=store,
+            watchers=watchers,
             desk=desk,
             engine=engine,
             token_keys=token_keys,
@@ -286,4 +295,5 @@ async def _sweep(
 async def _followed(desk: Desk) -> int:
     """Do some of what the clock demands; return how much."""
     ended = await end_grants(desk.ledger, desk.store)
+    ended += await end_lost_uses(desk.store)
     return ended + await close_sessions(desk.ledger) + await chase_requests(desk)

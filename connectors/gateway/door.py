@@ -3,11 +3,14 @@
 A gateway mounted in the exchange and one that stands alone differ in their Door only.
 """
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 Status = Literal["active", "suspended", "revoked", "ended"]
+LEASE_SECONDS: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +79,10 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """One file request: bytes `first_byte` to `last_byte` inclusive, -1 where there are none.
+    """One file request: bytes `first_byte` to `last_byte` inclusive; or one call: -1 and -1.
 
-    `object_version` is the object's sha256, `rev` the grant's as the gateway saw it.
+    `object_name` is the file's, or `METHOD /path` of the call; `object_version` the file's sha256,
+    or that of the endpoint's description. `rev` is the grant's as the gateway saw it.
     """
 
     grant_id: str
@@ -92,16 +96,29 @@ class Use:
 
 
 class DoorRefused(Exception):
-    """The exchange says no: the grant was revoked or ended meanwhile, its sessions are used up.
+    """The exchange says no: the grant was revoked or ended meanwhile, an allowance is used up.
 
-    `code` and `detail` are shown to the caller; `status` is 401, 403, 404, 409 or 503.
+    All of it is shown to the caller; `status` is 401, 403, 404, 409, 429 or 503; `members` are
+    more members of the problem document, such as remedies.
     """
 
-    def __init__(self, code: str, detail: str, status: int = 403) -> None:
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        status: int = 403,
+        *,
+        hint: str | None = None,
+        members: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
         self.status = status
+        self.hint = hint
+        self.members = dict(members or {})
+        self.headers = dict(headers or {})
 
 
 class DoorUnavailable(Exception):
@@ -117,10 +134,23 @@ class Door(Protocol):
         It may come from a cache: `record` rechecks the rev.
         """
 
+    def watch(self, delivery: Delivery) -> AbstractContextManager[asyncio.Event]:
+        """Give an event that is set whenever what a delivery rests on may have changed: look up.
+
+        It may miss a change: whoever waits for it looks up now and then as well.
+        """
+
     async def record(self, use: Use) -> str:
         """Record a use durably and return its id; only then is a byte released.
 
         Raises DoorRefused, or DoorUnavailable where it is not known to be recorded.
+        """
+
+    async def extend(self, use_id: str, more_bytes: int) -> None:
+        """Say that a use goes on, and reserve bytes that it is about to deliver beyond its range.
+
+        Needed under obligations that count `bytes` or `concurrent` only: there a use that nobody
+        speaks of for LEASE_SECONDS is given up. Raises DoorRefused, DoorUnavailable: then it stops.
         """
 
     async def finished(self, use_id: str, sent_bytes: int, complete: bool) -> None:

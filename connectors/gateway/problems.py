@@ -2,7 +2,7 @@
 
     GatewayProblem          status
     ├── BadToken            401   no token, or one that is not accepted (RFC 6750 section 3)
-    ├── Refused             403   the grant does not allow it (now); also 401, 404, 409 by its code
+    ├── Refused             403   the grant does not allow it (now); also 404, 409, 429 by its code
     ├── NotHere             404   no such grant, no such object
     └── NotNow              503   a part that a safe answer needs does not answer
 
@@ -29,6 +29,7 @@ _TITLES = {
     413: "Too large",
     416: "The range is not available",
     422: "The request is not valid",
+    429: "Too much at once",
     502: "The platform's service gives no answer that can be passed on",
     503: "Temporarily unavailable",
     504: "The platform's service took too long",
@@ -42,8 +43,7 @@ _HINTS = {
     "record at the exchange says who placed it and why.",
     "grant_revoked": "A revoked grant never returns. Request access anew.",
     "grant_ended": "The grant's time is over. Request access anew.",
-    "sessions_exhausted": "The sessions that were granted are used up. Request access anew, with "
-    "as many as are needed.",
+    "sessions_exhausted": "Renew the grant for a new allowance, or request access anew.",
     "object_changed": "Tell the platform: it has to publish a new version of the offering.",
 }
 
@@ -68,16 +68,19 @@ class GatewayProblem(Exception):
         self.title = title or _TITLES[status]
         self.hint = hint or _HINTS.get(code)
         self.headers = dict(headers or {})
+        self.members: Mapping[str, Any] = {}
 
     def document(self) -> dict[str, Any]:
         """Return the problem document, without the request's id."""
-        members = {
+        members: dict[str, Any] = {
             "type": f"urn:exchange:problem:{self.code}",
             "title": self.title,
             "status": self.status,
             "detail": self.detail,
         }
-        return {**members, "hint": self.hint} if self.hint else members
+        if self.hint:
+            members["hint"] = self.hint
+        return {**members, **self.members}
 
 
 class BadToken(GatewayProblem):
@@ -92,8 +95,18 @@ class BadToken(GatewayProblem):
 class Refused(GatewayProblem):
     """The token is good, and does not allow this."""
 
-    def __init__(self, code: str, detail: str, *, status: int = 403) -> None:
-        super().__init__(code, status, detail)
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        status: int = 403,
+        hint: str | None = None,
+        members: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(code, status, detail, hint=hint, headers=headers)
+        self.members = dict(members or {})
 
 
 class NotHere(GatewayProblem):

@@ -2,17 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Final, Literal
 
-from connectors.gateway.door import Delivery, Door, DoorRefused, DoorUnavailable, Use
+from connectors.gateway.door import LEASE_SECONDS, Delivery, Door, DoorRefused, DoorUnavailable, Use
 from connectors.gateway.verify import Trust, door_problem
 
-WATCH_SECONDS: Final = 0.5
-"""How often a delivery asks whether its grant still stands."""
+LOOK_SECONDS: Final = 0.5
+"""How often it is asked whether a grant still stands, though nothing was told of it."""
 
 Why = Literal["grant", "reader", "body"]
 _log = logging.getLogger(__name__)
@@ -51,13 +50,18 @@ class Interruption:
             self._limit.reschedule(asyncio.get_running_loop().time())
 
 
-@dataclass(frozen=True, slots=True)
 class Recorded:
-    """A use that the exchange has recorded: what is needed to go on, and to say how it ended."""
+    """A use that the exchange has recorded: what is needed to go on, and to say how it ended.
 
-    use_id: str
-    door: Door
-    stands: Callable[[], Awaitable[bool]]
+    `clock` gives UTC milliseconds.
+    """
+
+    def __init__(
+        self, door: Door, delivery: Delivery, use_id: str, clock: Callable[[], int]
+    ) -> None:
+        self.use_id = use_id
+        self._door, self._delivery, self._clock = door, delivery, clock
+        self._is_leased = not delivery.obligations.keys().isdisjoint(("bytes", "concurrent"))
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[Interruption]:
@@ -69,34 +73,65 @@ class Recorded:
             finally:
                 watch.cancel()
 
+    async def reserve(self, more_bytes: int) -> None:
+        """Reserve bytes beyond the use's range before they are delivered; raises GatewayProblem."""
+        if "bytes" not in self._delivery.obligations:
+            return
+        try:
+            await self._door.extend(self.use_id, more_bytes)
+        except (DoorRefused, DoorUnavailable) as error:
+            raise door_problem(error) from error
+
     async def finished(self, sent_bytes: int, *, complete: bool) -> None:
         """Tell the door how the use ended; never raises."""
         try:
-            await self.door.finished(self.use_id, sent_bytes, complete)
+            await self._door.finished(self.use_id, sent_bytes, complete)
         except Exception:
             # Best effort: a use without an end is closed as "unknown" by the exchange.
             _log.warning("the end of use %s was not recorded", self.use_id, exc_info=True)
 
+    async def until_over(self) -> None:
+        """Return once the grant no longer stands, or nobody can say that it does."""
+        loop = asyncio.get_running_loop()
+        extended = loop.time()
+        with self._door.watch(self._delivery) as changed:
+            while await self._stands():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await changed.wait()
+                changed.clear()
+                if self._is_leased and loop.time() - extended > LEASE_SECONDS / 3:
+                    began = loop.time()
+                    if not await self._extended():
+                        return
+                    extended = began
+
     async def _watch(self, interruption: Interruption) -> None:
-        stands = True
-        while stands:
-            await asyncio.sleep(WATCH_SECONDS)
-            try:
-                stands = await self.stands()
-            except Exception:
-                _log.warning("whether a grant stands cannot be told", exc_info=True)
-                stands = False
+        await self.until_over()
         interruption.interrupt("grant")
+
+    async def _stands(self) -> bool:
+        try:
+            now = await self._door.look_up(self._delivery.grant_id)
+        except Exception:
+            _log.warning("whether a grant stands cannot be told", exc_info=True)
+            return False
+        return now is not None and now.status == "active" and self._clock() < now.ends_ms
+
+    async def _extended(self) -> bool:
+        try:
+            await self._door.extend(self.use_id, 0)
+        except DoorRefused:
+            return False
+        except Exception:
+            _log.warning("the lease of use %s is not extended", self.use_id, exc_info=True)
+            return False
+        return True
 
 
 async def record(trust: Trust, delivery: Delivery, use: Use) -> Recorded:
     """Record a use durably: only then may a byte be released. Raises GatewayProblem."""
-
-    async def stands() -> bool:
-        now = await trust.door.look_up(delivery.grant_id)
-        return now is not None and now.status == "active" and trust.clock() < now.ends_ms
-
     try:
-        return Recorded(await trust.door.record(use), trust.door, stands)
+        return Recorded(trust.door, delivery, await trust.door.record(use), trust.clock)
     except (DoorRefused, DoorUnavailable) as error:
         raise door_problem(error) from error

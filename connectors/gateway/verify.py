@@ -146,5 +146,10 @@ def door_problem(error: DoorRefused | DoorUnavailable) -> GatewayProblem:
     if error.status == 503:
         return NotNow(error.code, error.detail)
     return Refused(
-        error.code, error.detail, status=error.status if error.status in (404, 409) else 403
+        error.code,
+        error.detail,
+        status=error.status if error.status in (404, 409, 429) else 403,
+        hint=error.hint,
+        members=error.members,
+        headers=error.headers,
     )

@@ -60,18 +60,22 @@ def _closing(connection: Connection, *, ledger: Ledger, session: Row[Any], rev: 
         .where(USES.c.log_id == log_id, USES.c.session_id == session_id)
     ).one()
     root = root_of([leaf_hash(canonical.encode(dict(use._mapping))) for use in uses])
+    sums = {
+        "uses": len(uses),
+        "sent_bytes": int(ends[1]),
+        "ended_unknown": len(uses) - int(ends[0]),
+    }
     event = ledger.event(
         "delivery.closed.v1",
         session_id,
         {
             "session_id": session_id,
             "grant_id": session.grant_id,
-            "uses": len(uses),
             "uses_root": root.hex(),
-            "sent_bytes": int(ends[1]),
-            "ended_unknown": len(uses) - int(ends[0]),
+            **sums,
         },
         consumer_id=session.consumer_id,
         provider_id=session.provider_id,
     )
-    return Write([event], updates=[Update(SESSIONS, session_id, rev, {"status": "closed"})])
+    closed = {"status": "closed", **sums}
+    return Write([event], updates=[Update(SESSIONS, session_id, rev, closed)])

@@ -1,11 +1,13 @@
 """Record a use before anything is released: uses are rows, sessions are leaves (ledger notes)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from exchange.access.allowance import UseOf, is_leased, spends, used_up
 from exchange.access.model import Grant
 from exchange.access.parties import Around
 from exchange.access.request_access import Desk
-from exchange.access.store import GRANTS, SESSIONS, USE_ENDS, USES
+from exchange.access.running import lease
+from exchange.access.store import GRANTS, RUNNING, SESSIONS, USES
 from exchange.clock import now_ms
 from exchange.errors import Conflict, Forbidden, Unavailable
 from exchange.ids import new_id
@@ -16,7 +18,6 @@ from exchange.ledger.write import (
     Met,
     Once,
     RowKey,
-    Spend,
     Stale,
     Write,
 )
@@ -26,22 +27,11 @@ from exchange.participants.store import CLIENTS
 TRIES = 5
 
 
-@dataclass(frozen=True, slots=True)
-class UseOf:
-    """What is about to be delivered: a range of one object's bytes, `last` inclusive."""
-
-    object_name: str
-    object_version: str
-    method: str
-    first_byte: int
-    last_byte: int
-
-
 async def record_use(desk: Desk, grant: Grant, client: Client, use: UseOf, minutes: int) -> str:
     """Commit one use, with its session's leaf when it is the first; return the use's id.
 
     Raises Conflict when the grant changed since it was read, Forbidden when it is suspended or
-    over, or its sessions are used up, Unavailable when the log takes nothing: in each case nothing
+    over, or an allowance is used up, Unavailable when the log takes nothing: in each case nothing
     may be released.
     """
     key = f"session:{grant.id}:{client.id}:{use.object_version}"
@@ -67,11 +57,7 @@ async def record_use(desk: Desk, grant: Grant, client: Client, use: UseOf, minut
                 _check(now)
             raise Conflict("grant_changed", "The grant changed while it was being used.") from stale
         except Exhausted as error:
-            raise Forbidden(
-                "sessions_exhausted",
-                f"The grant allows {error.ceiling} download sessions and all are used.",
-                hint="Ask the platform, or ask for access again when the grant has ended.",
-            ) from error
+            raise used_up(error, grant, now_ms(), asked_bytes=use.reserved_bytes) from error
         if isinstance(result, Met):
             continue  # another request opened the session first: join it
         return use_id
@@ -117,14 +103,17 @@ def _write(
         **both,
         "client_id": grant.client_id,
         "method": use.method,
+        "target": use.object_name,
         "first_byte": use.first_byte,
         "last_byte": use.last_byte,
         "at_ms": now,
     }
+    inserts, spent = [Insert(USES, row)], spends(grant, use, now, opens=is_first)
+    if is_leased(grant):
+        inserts.append(Insert(RUNNING, lease(grant, use_id, use.reserved_bytes, now)))
     if not is_first:
-        return Write(
-            reads={**reads, (SESSIONS, session_id): 1}, inserts=[Insert(USES, row)]
-        ), use_id
+        reads = {**reads, (SESSIONS, session_id): 1}
+        return Write(reads=reads, inserts=inserts, spends=spent), use_id
     expires = min(now + minutes * 60_000, grant.ends_ms)
     event = ledger.event(
         "delivery.opened.v1",
@@ -145,38 +134,20 @@ def _write(
         "grant_id": grant.id,
         "client_id": grant.client_id,
         **both,
-        "object_name": use.object_name,
+        "object_name": "calls" if use.is_call else use.object_name,
         "object_version": use.object_version,
         "status": "open",
         "opened_ms": now,
         "expires_ms": expires,
         "rev": 1,
     }
-    ceiling = grant.obligations.get("sessions")
     return (
         Write(
             [event],
             reads=reads,
-            inserts=[Insert(SESSIONS, session), Insert(USES, row)],
+            inserts=[Insert(SESSIONS, session), *inserts],
             once=[Once(key, expires, {"id": session_id})],
-            spends=[Spend(_counter(grant), 1, int(ceiling))] if ceiling is not None else (),
+            spends=spent,
         ),
         use_id,
     )
-
-
-def _counter(grant: Grant) -> str:
-    """Return what counts a grant's sessions: a renewal brings a new allowance."""
-    return f"sessions:{grant.id}" + (f":{grant.renewals}" if grant.renewals else "")
-
-
-async def end_use(ledger: Ledger, use_id: str, sent_bytes: int, *, complete: bool) -> None:
-    """Note how a use ended."""
-    row = {
-        "log_id": ledger.log_id,
-        "use_id": use_id,
-        "sent_bytes": sent_bytes,
-        "complete": complete,
-        "at_ms": now_ms(),
-    }
-    await ledger.commit(Write(inserts=[Insert(USE_ENDS, row)]))

@@ -14,6 +14,7 @@ from exchange.access.tables import (
     GrantRow,
     HoldRow,
     RequestRow,
+    RunningUseRow,
     SessionRow,
     StepRow,
     UseEndRow,
@@ -35,6 +36,7 @@ GRANTS = GrantRow.__table__  # type: ignore[attr-defined]
 HOLDS = HoldRow.__table__  # type: ignore[attr-defined]
 SESSIONS = SessionRow.__table__  # type: ignore[attr-defined]
 USES = UseRow.__table__  # type: ignore[attr-defined]
+RUNNING = RunningUseRow.__table__  # type: ignore[attr-defined]
 USE_ENDS = UseEndRow.__table__  # type: ignore[attr-defined]
 
 

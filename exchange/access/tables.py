@@ -182,12 +182,15 @@ class HoldRow(SQLModel, table=True):
 
 
 class SessionRow(SQLModel, table=True):
-    """Deliveries of one object to one client under one grant, at most a quarter of an hour."""
+    """Deliveries of one object, or calls, by one client under one grant, a quarter of an hour."""
 
     __tablename__: ClassVar[str] = "sessions"
     __table_args__ = (
         ForeignKeyConstraint(["log_id", "grant_id"], ["grants.log_id", "grants.id"]),
         Index("ix_sessions_open", "log_id", "status", "expires_ms"),
+        Index("ix_sessions_grant", "log_id", "grant_id", "opened_ms"),
+        Index("ix_sessions_consumer", "consumer_id", "log_id", "opened_ms"),
+        Index("ix_sessions_provider", "provider_id", "log_id", "opened_ms"),
     )
     log_id: str = Field(primary_key=True)
     id: str = Field(primary_key=True)
@@ -200,11 +203,14 @@ class SessionRow(SQLModel, table=True):
     status: str
     opened_ms: int = Field(sa_column=big())
     expires_ms: int = Field(sa_column=big())
+    uses: int | None = None  # once it is closed, as its leaf says
+    sent_bytes: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    ended_unknown: int | None = None
     rev: int
 
 
 class UseRow(SQLModel, table=True):
-    """One file request, recorded before any byte was released."""
+    """One request for a file or one call, recorded before anything was released or forwarded."""
 
     __tablename__: ClassVar[str] = "uses"
     __table_args__ = (
@@ -219,9 +225,28 @@ class UseRow(SQLModel, table=True):
     provider_id: str
     client_id: str
     method: str
+    target: str | None = None  # the file, or `METHOD /path`; None: of before it was noted
     first_byte: int = Field(sa_column=big())
     last_byte: int = Field(sa_column=big())
     at_ms: int = Field(sa_column=big())
+
+
+class RunningUseRow(SQLModel, table=True):
+    """A use that runs under a grant that counts its bytes or what runs at once (running.py)."""
+
+    __tablename__: ClassVar[str] = "running_uses"
+    __table_args__ = (
+        ForeignKeyConstraint(["log_id", "grant_id"], ["grants.log_id", "grants.id"]),
+        Index("ix_running_uses_until", "log_id", "until_ms"),
+        Index("ix_running_uses_grant", "log_id", "grant_id"),
+    )
+    log_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)  # the use's
+    grant_id: str
+    renewals: int  # of the grant when it began: whose allowance it spends
+    reserved_bytes: int = Field(sa_column=big())
+    until_ms: int = Field(sa_column=big())
+    rev: int
 
 
 class UseEndRow(SQLModel, table=True):

@@ -39,6 +39,9 @@ def admit(write: Write, seen: Seen) -> Met | Stale | Exhausted | None:
     for insert in write.inserts:
         if "rev" in insert.values:
             seen.revs[(insert.table, insert.values["id"])] = insert.values["rev"]
+    for gone in write.deletes:
+        if "id" in gone.values:
+            seen.revs.pop((gone.table, gone.values["id"]), None)
     for key in write.forgets:
         seen.once.pop(key, None)
     for once in (*write.once, *write.replaces):

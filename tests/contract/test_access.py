@@ -6,9 +6,11 @@ from threading import current_thread
 
 import pytest
 
+from exchange.access.allowance import UseOf
 from exchange.access.close_sessions import close_sessions
-from exchange.access.record_use import UseOf, end_use, record_use
+from exchange.access.record_use import record_use
 from exchange.access.revoke_grant import end_grants
+from exchange.access.running import end_use
 from exchange.access.store import GRANTS, SESSIONS
 from exchange.clock import DAY_MS, now_ms
 from exchange.errors import BadInput, Conflict, Forbidden, NotFound
@@ -195,7 +197,7 @@ async def test_uses_join_one_session_and_its_leaf_sums_them_up(database, world):
     other = await use(world, grant, "v2")
     assert len({*uses, other}) == 13
     for use_id in uses[:5]:
-        await end_use(parts.ledger, use_id, 100, complete=True)
+        await end_use(parts.store, use_id, 100, complete=True)
     judged = judge(database.sql)
     assert judged.count("delivery.opened.v1") == 2
     assert await close_sessions(parts.ledger) == 0

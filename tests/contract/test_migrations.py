@@ -26,6 +26,7 @@ LOG_TABLES = {
     "log_refs",
     "log_hours",
     "request_steps",
+    "running_uses",
     "access_requests",
     "decisions",
     "grants",

@@ -234,7 +234,7 @@ async def test_sessions_that_are_used_up(world: World, http: httpx.AsyncClient) 
     assert (await http.get(url(), headers=world.bearer())).status_code == 200
     answer = await http.get(url(), headers=world.bearer())
     assert (answer.status_code, code(answer)) == (403, "sessions_exhausted")
-    assert "Request access" in answer.json()["hint"]
+    assert "Renew the grant" in answer.json()["hint"]
 
 
 async def test_what_is_not_there(world: World, http: httpx.AsyncClient) -> None:

@@ -1,9 +1,11 @@
 """A gateway's surroundings for tests: an issuer with real keys, a door in memory, real files."""
 
+import asyncio
 import hashlib
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -68,6 +70,8 @@ class MemoryDoor:
     away: set[str] = field(default_factory=set)
     before_record: Any = None
     sessions_left: int | None = None
+    watching: set[asyncio.Event] = field(default_factory=set)
+    extended: list[tuple[str, int]] = field(default_factory=list)
 
     async def look_up(self, grant_id: str) -> Delivery | None:
         self._require("look_up")
@@ -88,6 +92,19 @@ class MemoryDoor:
         self.uses[use_id] = use
         return use_id
 
+    @contextmanager
+    def watch(self, delivery: Delivery) -> Iterator[asyncio.Event]:
+        event = asyncio.Event()
+        self.watching.add(event)
+        try:
+            yield event
+        finally:
+            self.watching.discard(event)
+
+    async def extend(self, use_id: str, more_bytes: int) -> None:
+        self._require("extend")
+        self.extended.append((use_id, more_bytes))
+
     async def finished(self, use_id: str, sent_bytes: int, complete: bool) -> None:
         self._require("finished")
         self.ends[use_id] = (sent_bytes, complete)
@@ -95,6 +112,8 @@ class MemoryDoor:
     def change(self, **changes: Any) -> None:
         grant = self.grants[GRANT]
         self.grants[GRANT] = replace(grant, **{"rev": grant.rev + 1, **changes})
+        for event in self.watching:
+            event.set()
 
     def _require(self, part: str) -> None:
         if part in self.away:

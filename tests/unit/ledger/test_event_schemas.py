@@ -10,10 +10,12 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 import exchange.ledger
+from exchange.access.allowance import UseOf
 from exchange.access.chase_requests import chase_requests
 from exchange.access.close_sessions import close_sessions
-from exchange.access.record_use import UseOf, end_use, record_use
+from exchange.access.record_use import record_use
 from exchange.access.revoke_grant import end_grants
+from exchange.access.running import end_use
 from exchange.asked import Asked
 from exchange.connections.rotate_master import retire_master, rotate_master
 from exchange.formats import canonical
@@ -58,7 +60,7 @@ async def tell(sqlite, parts):
     client = await parts.participants.client(world.sme.client_id)
     what = UseOf("data.bin", "ab" * 32, "GET", 0, 9)
     use = await record_use(parts.desk, first, client, what, 15)
-    await end_use(parts.ledger, use, 10, complete=True)
+    await end_use(parts.store, use, 10, complete=True)
     await world.revoke(first.id)
     await world.ask()
     await hold(world)
