@@ -11,6 +11,7 @@ from typing import IO, Any
 from connectors.files import FileSource
 from exchange.access.chase_requests import chase_requests
 from exchange.access.close_sessions import close_sessions
+from exchange.access.forget_rates import forget_rates
 from exchange.access.redecide import Redecider
 from exchange.access.request_access import Desk
 from exchange.access.revoke_grant import end_grants
@@ -295,5 +296,5 @@ async def _sweep(
 async def _followed(desk: Desk) -> int:
     """Do some of what the clock demands; return how much."""
     ended = await end_grants(desk.ledger, desk.store)
-    ended += await end_lost_uses(desk.store)
+    ended += await end_lost_uses(desk.store) + await forget_rates(desk.ledger)
     return ended + await close_sessions(desk.ledger) + await chase_requests(desk)

@@ -7,6 +7,7 @@ import pytest
 
 from connectors.gateway.door import LEASE_SECONDS
 from exchange.access.allowance import MINUTE_MS, UseOf
+from exchange.access.forget_rates import forget_rates
 from exchange.access.record_use import record_use
 from exchange.access.renew_grant import renew_grant
 from exchange.access.running import LEASE_MS, end_lost_uses, end_use, extend_use
@@ -105,6 +106,19 @@ async def test_a_rate_is_of_a_minute_of_the_clock(database, world, monkeypatch):
         seconds = 60 - (moment - noon) // 1000 % 60 + 1
         assert error.headers == {"Retry-After": str(seconds)}
         assert error.members["remedies"] == [{"code": "wait", "params": {"seconds": seconds}}]
+
+
+async def test_counters_of_minutes_that_are_over_go(database, world, monkeypatch):
+    grant = await granted(world, calls_per_minute=9, calls=9)
+    noon = now_ms()
+    for minutes in (5, 3, 2, 0):
+        moment = noon - minutes * MINUTE_MS
+        monkeypatch.setattr("exchange.access.record_use.now_ms", lambda m=moment: m)
+        await use(world, grant)
+    assert await forget_rates(world.parts.ledger) == 3
+    assert await forget_rates(world.parts.ledger) == 0
+    now = f"rate:{noon // MINUTE_MS:010d}:{grant.id}"
+    assert counters(database) == {now: 1, f"calls:{grant.id}": 4}
 
 
 async def test_bytes_are_reserved_and_what_was_not_sent_comes_back(database, world):

@@ -1,0 +1,98 @@
+"""What a grant's limits look like from outside: in the offering, the grant, and the refusals."""
+
+import httpx
+import pytest
+
+from tests.support.actors import SME_ATTRIBUTES, ask, join, operator, publish
+from tests.support.story import DATABASES, assert_problem, exchange_on
+
+SIZE = 3_000_000
+
+
+@pytest.fixture(scope="module", params=DATABASES)
+def server(request, tmp_path_factory):
+    with exchange_on(request.param, tmp_path_factory.mktemp("limits")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def platform(server):
+    by = join(operator(server.state), "Platform", ["platform"], {"jurisdiction": "CN"})
+    by.request("PUT", "/v1/files/large.bin", content=bytes(SIZE))
+    return by
+
+
+@pytest.fixture
+def sme(server):
+    return join(operator(server.state), "SME", ["sme"], SME_ATTRIBUTES)
+
+
+def granted(platform, sme, **limits):
+    source = {"connector": "files", "path": "large.bin"}
+    offering = publish(platform, source=source, limits=limits)
+    assert {k: v for k, v in offering["limits"].items() if v is not None} == limits
+    grant = ask(sme, offering)["grant"]
+    assert grant["obligations"] == {"days": 30, **limits}
+    return f"/gateway/grants/{grant['id']}/files/large.bin", bearer(sme, grant)
+
+
+def bearer(sme, grant):
+    token = sme.token(f"grant:{grant['id']}")
+    return {"Authorization": f"Bearer {token}"}
+
+
+def test_bytes_run_out_and_a_narrower_range_still_fits(platform, sme):
+    path, headers = granted(platform, sme, bytes=SIZE + 1000)
+    assert len(sme.http.get(path, headers=headers).content) == SIZE
+    refused = sme.http.get(path, headers=headers)
+    assert_problem(refused, 403, "bytes_exhausted")
+    said = refused.json()
+    assert (said["ceiling"], said["left"]) == (SIZE + 1000, 1000)
+    assert said["remedies"][0] == {"code": "narrow_range", "params": {"bytes": 1000}}
+    narrow = sme.http.get(path, headers={**headers, "Range": "bytes=0-999"})
+    assert (narrow.status_code, len(narrow.content)) == (206, 1000)
+    assert_problem(sme.http.get(path, headers=headers), 403, "bytes_exhausted")
+    assert sme.http.head(path, headers=headers).status_code == 200  # no data, no use
+
+
+def test_a_download_that_was_cut_counts_what_was_sent(platform, sme):
+    path, headers = granted(platform, sme, bytes=2 * SIZE)
+    with sme.http.stream("GET", path, headers=headers) as answer:
+        next(answer.iter_raw(1000))
+    with httpx.Client(base_url=sme.http.base_url) as other:  # its end is noted soon after
+        for _ in range(100):
+            if (answer := other.get(path, headers=headers)).status_code == 200:
+                break
+            assert_problem(answer, 403, "bytes_exhausted")
+    assert answer.status_code == 200
+
+
+def test_a_minute_has_so_many_requests(platform, sme):
+    path, headers = granted(platform, sme, calls_per_minute=2)
+    answers = [sme.http.get(path, headers=headers) for _ in range(5)]  # over two minutes at most
+    refused = next(each for each in answers if each.status_code != 200)
+    assert_problem(refused, 429, "rate_exceeded")
+    assert 1 <= int(refused.headers["retry-after"]) <= 61
+
+
+def test_no_more_at_once_than_granted(platform, sme):
+    path, headers = granted(platform, sme, concurrent=1)
+    with sme.http.stream("GET", path, headers=headers) as answer:
+        assert answer.status_code == 200
+        refused = sme.http.get(path, headers=headers)
+        assert_problem(refused, 429, "too_many_at_once")
+        assert refused.headers["retry-after"] == "1"
+        assert len(answer.read()) == SIZE
+    for _ in range(100):
+        if sme.http.get(path, headers=headers).status_code == 200:
+            return
+    raise AssertionError("its place was not given back")
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{"calls": 3}, {"paths": ["GET /a"]}, {"bytes": 0}, {"dance": 1}, {"concurrent": "2"}],
+)
+def test_limits_that_make_no_sense_are_refused(platform, limits):
+    with pytest.raises(Exception, match="limits|files are"):
+        publish(platform, source={"connector": "files", "path": "large.bin"}, limits=limits)
