@@ -94,5 +94,5 @@ def test_no_more_at_once_than_granted(platform, sme):
     [{"calls": 3}, {"paths": ["GET /a"]}, {"bytes": 0}, {"dance": 1}, {"concurrent": "2"}],
 )
 def test_limits_that_make_no_sense_are_refused(platform, limits):
-    with pytest.raises(Exception, match="limits|files are"):
+    with pytest.raises(Exception, match=r"limits|files are"):
         publish(platform, source={"connector": "files", "path": "large.bin"}, limits=limits)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from connectors.gateway import running
+from connectors.gateway import recorded
 from connectors.gateway.door import DoorRefused
-from connectors.gateway.running import Running
+from connectors.gateway.recorded import Recorded
 from tests.unit.connectors.world import GRANT, World, make_world
 
 
@@ -17,8 +17,8 @@ async def world(tmp_path: Path) -> World:
     return await make_world(tmp_path, {"january.csv": b"a"})
 
 
-def begun(world: World) -> Running:
-    return Running(
+def begun(world: World) -> Recorded:
+    return Recorded(
         world.door, world.door.grants[GRANT], "use_1", lambda: time.time_ns() // 1_000_000
     )
 
@@ -26,7 +26,7 @@ def begun(world: World) -> Running:
 async def test_a_change_is_acted_on_at_once_and_not_at_the_next_look(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "LOOK_SECONDS", 60)
+    monkeypatch.setattr(recorded, "LOOK_SECONDS", 60)
     over = asyncio.create_task(begun(world).until_over())
     await asyncio.sleep(0.01)
     world.door.change(rev=8)  # it still stands
@@ -41,7 +41,7 @@ async def test_a_change_is_acted_on_at_once_and_not_at_the_next_look(
 async def test_it_is_over_though_nobody_told(
     world: World, monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
-    monkeypatch.setattr(running, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(recorded, "LOOK_SECONDS", 0.01)
     over = asyncio.create_task(begun(world).until_over())
     await asyncio.sleep(0.05)
     assert not over.done()
@@ -61,8 +61,8 @@ async def test_it_is_over_though_nobody_told(
 async def test_a_lease_is_extended_while_it_lasts(
     world: World, monkeypatch: pytest.MonkeyPatch, obligation: str
 ) -> None:
-    monkeypatch.setattr(running, "LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(running, "LEASE_SECONDS", 0.06)
+    monkeypatch.setattr(recorded, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(recorded, "LEASE_SECONDS", 0.06)
     world.door.change(obligations={"days": 1, obligation: 5})
     over = asyncio.create_task(begun(world).until_over())
     while len(world.door.extended) < 3:
@@ -76,8 +76,8 @@ async def test_a_lease_is_extended_while_it_lasts(
 async def test_where_nothing_is_counted_no_lease_is_asked_for(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(running, "LEASE_SECONDS", 0.03)
+    monkeypatch.setattr(recorded, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(recorded, "LEASE_SECONDS", 0.03)
     run = begun(world)
     over = asyncio.create_task(run.until_over())
     await run.reserve(10)
@@ -93,8 +93,8 @@ async def test_a_refused_extension_ends_it(world: World, monkeypatch: pytest.Mon
     async def refuse(use_id: str, more_bytes: int) -> None:
         raise DoorRefused("use_over", "It was given up.")
 
-    monkeypatch.setattr(running, "LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(running, "LEASE_SECONDS", 0.03)
+    monkeypatch.setattr(recorded, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(recorded, "LEASE_SECONDS", 0.03)
     world.door.change(obligations={"days": 1, "concurrent": 5})
     monkeypatch.setattr(world.door, "extend", refuse)
     await asyncio.wait_for(begun(world).until_over(), 5)
