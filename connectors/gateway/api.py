@@ -15,7 +15,7 @@ from connectors.gateway.ranges import Span, whole
 from connectors.gateway.recorded import Recorded, record
 from connectors.gateway.source import Opened, Source
 from connectors.gateway.stream import ObjectStream
-from connectors.gateway.verify import OF_CALLS, Trust, verify_grant, verify_object
+from connectors.gateway.verify import Trust, verify_grant, verify_object
 from connectors.http import HttpSource
 from exchange.formats.tokens import KeySet
 
@@ -72,7 +72,7 @@ def router(
     async def list_objects(request: Request, response: Response, grant_id: GrantId) -> ListedGrant:
         """List what may be fetched under a grant."""
         authorization = request.headers.getlist("authorization")
-        delivery = await verify_grant(authorization, grant_id, trust, OF_CALLS)
+        delivery = await verify_grant(authorization, grant_id, trust)
         response.headers["Cache-Control"] = "private, no-cache"
         return ListedGrant.of(delivery, audience)
 

@@ -15,7 +15,7 @@ from connectors.gateway.forwarded import ForwardedCall
 from connectors.gateway.parameters import GrantId
 from connectors.gateway.problems import GatewayProblem, documented
 from connectors.gateway.recorded import record
-from connectors.gateway.verify import OF_CALLS, Trust, verify_grant
+from connectors.gateway.verify import Trust, verify_grant
 from connectors.http import HttpSource
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -26,7 +26,7 @@ CallPath = Annotated[
 _ANY: dict[str, Any] = {"*/*": {"schema": {}}}
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     "default": {"description": "What the platform's service answered", "content": _ANY},
-    **documented(400, 401, 403, 404, 408, 409, 413, 422, 502, 503, 504),
+    **documented(400, 401, 403, 404, 408, 409, 413, 422, 429, 502, 503, 504),
 }
 
 
@@ -37,7 +37,7 @@ def router(trust: Trust, source: HttpSource) -> APIRouter:
     async def call(request: Request, grant_id: GrantId, path: CallPath) -> Response:
         """Call a platform's service under a grant. Each call that reaches it is a recorded use."""
         authorization = request.headers.getlist("authorization")
-        delivery = await verify_grant(authorization, grant_id, trust, OF_CALLS)
+        delivery = await verify_grant(authorization, grant_id, trust)
         asked = may_call(delivery, request.scope)
         service = await source.find(delivery.provider_id, delivery.source)
         check_length(asked, service.limits.request_bytes)

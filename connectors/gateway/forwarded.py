@@ -168,6 +168,7 @@ class ForwardedCall(Response):
             async for piece in pieces:
                 if self._sent + len(piece) > self._limits.response_bytes:
                     raise DeliveryCut("the answer is larger than the offering allows")
+                await self._recorded.spend(len(piece))
                 await self._send_piece(send, piece)
                 self._sent += len(piece)
         finally:

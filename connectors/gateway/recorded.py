@@ -13,6 +13,9 @@ from connectors.gateway.verify import Trust, door_problem
 LOOK_SECONDS: Final = 0.5
 """How often it is asked whether a grant still stands, though nothing was told of it."""
 
+AHEAD_BYTES: Final = 1024 * 1024
+"""What a call's answer reserves at once."""
+
 Why = Literal["grant", "reader", "body"]
 _log = logging.getLogger(__name__)
 
@@ -61,6 +64,7 @@ class Recorded:
     ) -> None:
         self.use_id = use_id
         self._door, self._delivery, self._clock = door, delivery, clock
+        self._left = 1  # of what is reserved: a call begins with one byte
         self._is_leased = not delivery.obligations.keys().isdisjoint(("bytes", "concurrent"))
 
     @asynccontextmanager
@@ -73,14 +77,26 @@ class Recorded:
             finally:
                 watch.cancel()
 
-    async def reserve(self, more_bytes: int) -> None:
-        """Reserve bytes beyond the use's range before they are delivered; raises GatewayProblem."""
+    async def spend(self, count: int) -> None:
+        """Reserve bytes of a call's answer before they are delivered; raises GatewayProblem."""
         if "bytes" not in self._delivery.obligations:
             return
-        try:
-            await self._door.extend(self.use_id, more_bytes)
-        except (DoorRefused, DoorUnavailable) as error:
-            raise door_problem(error) from error
+        lacking = count - self._left
+        if lacking > 0:
+            try:
+                self._left += await self._reserve(lacking)
+            except (DoorRefused, DoorUnavailable) as error:
+                raise door_problem(error) from error
+        self._left -= count
+
+    async def _reserve(self, least: int) -> int:
+        """Reserve ahead, since each time is a commit; near the end of the allowance what is due."""
+        if least < AHEAD_BYTES:
+            with suppress(DoorRefused):
+                await self._door.extend(self.use_id, AHEAD_BYTES)
+                return AHEAD_BYTES
+        await self._door.extend(self.use_id, least)
+        return least
 
     async def finished(self, sent_bytes: int, *, complete: bool) -> None:
         """Tell the door how the use ended; never raises."""

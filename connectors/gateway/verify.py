@@ -25,12 +25,11 @@ KNOWN_OBLIGATIONS: Final = frozenset(
     {"days", "sessions", "calls", "calls_per_minute", "bytes", "concurrent", "paths"}
 )
 """What this gateway and its door enforce: `days` by the grant's end, `paths` before a call is
-forwarded, the others where the door records: `sessions` of files, `calls`, and of both their rate,
-their bytes and how many run at once.
+forwarded (call_rules.py), the others where the door records.
 """
 
-OF_CALLS: Final = KNOWN_OBLIGATIONS | {"paths"}
-"""What is enforced of calls to a service: their paths too (`call_rules`)."""
+OF_FILES: Final = KNOWN_OBLIGATIONS - {"calls", "paths"}
+"""What is enforced where files are fetched; what speaks of calls would go unheeded there."""
 
 MAX_TOKEN: Final = 8192
 """Longest token, in characters."""
@@ -93,7 +92,7 @@ async def verify_object(
     authorization: Sequence[str], grant_id: str, name: str, trust: Trust
 ) -> tuple[Delivery, FileObject]:
     """Walk all eight checks; raises GatewayProblem."""
-    delivery = await verify_grant(authorization, grant_id, trust)
+    delivery = await verify_grant(authorization, grant_id, trust, OF_FILES)
 
     # 8. object
     for item in delivery.objects:

@@ -1,6 +1,6 @@
 """What a grant's obligations count: who spends what, and what to say when it is used up.
 
-    sessions            a file's first use in a quarter of an hour     in all
+    sessions            the first use in a quarter of an hour          in all
     calls               each call                                      in all
     calls_per_minute    each use                                       in a minute of the clock
     bytes               what is reserved; what is not sent comes back  in all
@@ -43,8 +43,11 @@ class UseOf:
 
     @property
     def reserved_bytes(self) -> int:
-        """Bytes that it may deliver from its start: a call reserves them as they come."""
-        return 0 if self.is_call else self.last_byte - self.first_byte + 1
+        """Bytes that it may deliver from its start. A call reserves more as they come.
+
+        With one it begins, or not where nothing is left.
+        """
+        return 1 if self.is_call else self.last_byte - self.first_byte + 1
 
 
 def is_leased(grant: Grant) -> bool:
@@ -64,7 +67,7 @@ def counter(obligation: str, grant: Grant, now_ms: int) -> str:
 def spends(grant: Grant, use: UseOf, now_ms: int, *, opens: bool) -> list[Spend]:
     """Return what a use spends, with its ceilings; `opens` where it is the first of a session."""
     amounts = {
-        "sessions": int(opens and not use.is_call),
+        "sessions": int(opens),
         "calls": int(use.is_call),
         "calls_per_minute": 1,
         "bytes": use.reserved_bytes,
@@ -111,7 +114,7 @@ def used_up(error: Exhausted, grant: Grant, now_ms: int, *, asked_bytes: int = 0
             hint = f"Ask for a range of {left} bytes at most, or renew the grant."
             remedies.insert(0, {"code": "narrow_range", "params": {"bytes": left}})
     else:
-        what = {"sessions": "download sessions"}.get(name, name)
+        what = {"sessions": "sessions of a quarter of an hour"}.get(name, name)
         detail = f"The grant allows {ceiling} {what} and all are used."
     members: dict[str, Any] = {"ceiling": ceiling, "left": max(left, 0), "remedies": remedies}
     return Forbidden(f"{name}_exhausted", detail, hint=hint, members=members)

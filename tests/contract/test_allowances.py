@@ -85,13 +85,13 @@ async def test_a_renewal_brings_a_new_allowance(database, world):
     assert counters(database) == {f"calls:{grant.id}": 1, f"calls:{grant.id}:1": 1}
 
 
-async def test_calls_do_not_spend_sessions_nor_files_calls(database, world):
-    grant = await granted(world, calls_per_minute=1000)
+async def test_files_spend_no_calls_and_both_the_rate(database, world):
+    grant = await granted(world, calls_per_minute=1000, calls=1000)
     await use(world, grant, CALL)
     await use(world, grant, FILE)
     await use(world, grant, FILE)
-    (counter,) = counters(database).items()
-    assert (counter[0].startswith("rate:"), counter[1]) == (True, 3)
+    counted = {key.partition(":")[0]: value for key, value in counters(database).items()}
+    assert counted == {"rate": 3, "calls": 1}
 
 
 async def test_a_rate_is_of_a_minute_of_the_clock(database, world, monkeypatch):
@@ -138,10 +138,11 @@ async def test_bytes_are_reserved_and_what_was_not_sent_comes_back(database, wor
 async def test_a_call_reserves_its_bytes_as_they_come(database, world):
     grant = await granted(world, bytes=100)
     call = await use(world, grant)
-    await extend_use(world.parts.store, call, 60)
+    await extend_use(world.parts.store, call, 59)  # with the one that it began with 60
     error = await refused(extend_use(world.parts.store, call, 60))
     assert (error.code, error.members["left"]) == ("bytes_exhausted", 40)
     await extend_use(world.parts.store, call, 40)
+    assert (await refused(use(world, grant))).code == "bytes_exhausted"  # nothing is left for it
     await end_use(world.parts.store, call, 75, complete=False)
     assert counters(database) == {f"bytes:{grant.id}": 75}
     assert (await refused(extend_use(world.parts.store, call, 1))).code == "use_over"

@@ -8,7 +8,8 @@ import pytest
 
 from connectors.gateway import recorded
 from connectors.gateway.door import DoorRefused
-from connectors.gateway.recorded import Recorded
+from connectors.gateway.problems import GatewayProblem
+from connectors.gateway.recorded import AHEAD_BYTES, Recorded
 from tests.unit.connectors.world import GRANT, World, make_world
 
 
@@ -80,13 +81,34 @@ async def test_where_nothing_is_counted_no_lease_is_asked_for(
     monkeypatch.setattr(recorded, "LEASE_SECONDS", 0.03)
     run = begun(world)
     over = asyncio.create_task(run.until_over())
-    await run.reserve(10)
+    await run.spend(10)
     await asyncio.sleep(0.1)
     assert world.door.extended == []
-    world.door.change(obligations={"days": 1, "bytes": 5})
-    await begun(world).reserve(10)
-    assert world.door.extended == [("use_1", 10)]
     over.cancel()
+
+
+async def test_bytes_of_an_answer_are_reserved_ahead_and_at_the_end_as_due(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.door.change(obligations={"days": 1, "bytes": 5})
+    run = begun(world)
+    await run.spend(1)  # it began with that
+    assert world.door.extended == []
+    await run.spend(10)
+    await run.spend(AHEAD_BYTES - 10)
+    assert world.door.extended == [("use_1", AHEAD_BYTES)]
+    await run.spend(AHEAD_BYTES * 2)
+    assert world.door.extended[1:] == [("use_1", AHEAD_BYTES * 2)]
+
+    async def hardly(use_id: str, more_bytes: int) -> None:
+        if more_bytes > 3:
+            raise DoorRefused("bytes_exhausted", "3 are left.")
+
+    monkeypatch.setattr(world.door, "extend", hardly)
+    await run.spend(3)
+    with pytest.raises(GatewayProblem) as refused:
+        await run.spend(4)
+    assert refused.value.code == "bytes_exhausted"
 
 
 async def test_a_refused_extension_ends_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
