@@ -9,8 +9,10 @@ from exchange import __version__
 from exchange.cli import (
     access,
     audit,
+    connections,
     engagements,
     holds,
+    keys,
     log,
     members,
     offerings,
@@ -24,9 +26,9 @@ from exchange.cli import (
 )
 
 ORDER = [
-    *("run", "demo", "serve", "init"),
+    *("run", "demo", "serve", "init", "keys"),
     *("profile", "whoami", "org", "client", "member"),
-    *("offering", "explain", "request", "requests", "grant", "hold"),
+    *("offering", "connection", "explain", "request", "requests", "grant", "hold"),
     *("log", "webhook", "audit", "verify"),
 ]
 
@@ -69,6 +71,7 @@ app.command("run", rich_help_panel="Run")(run.run)
 app.command("demo", rich_help_panel="Run")(run.demo)
 app.command("serve", rich_help_panel="Run")(serve.serve)
 app.command("init", rich_help_panel="Run")(serve.init)
+app.add_typer(keys.app, name="keys", rich_help_panel="Run")
 app.add_typer(profiles.app, name="profile", rich_help_panel="Take part")
 app.add_typer(participants.org_app, name="org", rich_help_panel="Take part")
 app.add_typer(participants.client_app, name="client", rich_help_panel="Take part")
@@ -77,6 +80,7 @@ app.command("whoami", rich_help_panel="Take part")(members.whoami)
 for verb in (previews.schema, previews.sample, previews.dcat):
     offerings.app.command(verb.__name__)(verb)
 app.add_typer(offerings.app, name="offering", rich_help_panel="Share")
+app.add_typer(connections.app, name="connection", rich_help_panel="Share")
 access.add_to(app)
 app.add_typer(holds.app, name="hold", rich_help_panel="Share")
 app.add_typer(log.app, name="log", rich_help_panel="Audit")

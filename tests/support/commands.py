@@ -24,12 +24,14 @@ def exchange(
     cwd: Path,
     env: dict[str, str] | None = None,
     before: tuple[str, ...] = (),
+    stdin: str | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run one verb to its end; `before` is a command that runs it, such as `unshare -n`."""
     return subprocess.run(
         [*before, *COMMAND, *map(str, arguments)],
         cwd=cwd,
         env=env or environment(),
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=90,
