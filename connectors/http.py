@@ -64,7 +64,11 @@ class HttpSource:
             raise upstream_problem("source_unusable", detail, status=409)
         host, usual = url.host.lower(), 443 if url.scheme == "https" else 80
         address = Address(url.scheme, host, url.port or usual)
-        named = {"id": connection.id, "url": connection.url, "settings": {**connection.settings}}
+        named: dict[str, Any] = {
+            "id": connection.id,
+            "url": connection.url,
+            "settings": {**connection.settings},
+        }
         version = hashlib.sha256(canonical.encode({**source, "connection": named})).hexdigest()
         shown = f"[{host}]" if ":" in host else host
         return Service(
@@ -162,11 +166,13 @@ class Call:
 
 
 def _credential(connection: Connection) -> tuple[Header, ...]:
-    secret = connection.secret
-    if not secret:
+    """Return the header that lets the exchange in: its name from the settings, or none at all."""
+    name = connection.settings.get("header")
+    if name is None and not connection.secret:
         return ()
     try:
-        return ((secret["header"].lower().encode("ascii"), secret["value"].encode("ascii")),)
+        value = connection.secret["value"]
+        return ((str(name).lower().encode("ascii"), value.encode("ascii")),)
     except (KeyError, UnicodeEncodeError):
         # From here no cause: it would show the secret to whoever reads logs.
         detail = "The offering's connection has a credential that cannot be sent."

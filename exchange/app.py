@@ -136,6 +136,7 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
             issuer=settings.issuer_url,
             audience=settings.connector_url,
             clock=now_ms,
+            services=parts.services,
         ),
         tiles_api.router(parts.ledger),
         entries_api.router(parts.ledger, page, settings.issuer_url, parts.token_keys.sign_manifest),

@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
 from connectors.files import FileSource
+from connectors.forward.limits import MOST
+from connectors.http import HttpSource
 from exchange.access.chase_requests import chase_requests
 from exchange.access.close_sessions import close_sessions
 from exchange.access.forget_rates import forget_rates
@@ -90,6 +92,7 @@ class Parts:
     connections: MountedConnections
     reach: ReachChecker
     files: FileSource
+    services: HttpSource
     tasks: Sequence[asyncio.Task[None]]
     lock: IO[bytes] | None
 
@@ -116,6 +119,7 @@ class Parts:
         await asyncio.gather(*self.tasks, return_exceptions=True)
         await asyncio.to_thread(self.ledger.close)
         await self.reach.aclose()
+        await self.services.aclose()
         await self.engine.aclose()
         self.files.close()
         self.db.close()
@@ -163,6 +167,8 @@ async def open_parts(settings: Settings) -> Parts:
         policy = await activate_policy(ledger, engine)
         connections = await _connections(ledger, participants, catalog, upstream_allow, settings)
         resealer = Resealer(ledger, connections.store, connections.vault)
+        mounted = MountedConnections(connections.store, connections.vault)
+        most = replace(MOST, request_bytes=settings.call_bytes)
         desk = Desk(ledger, participants, catalog, policy, store)
         engagements = EngagementsStore(ledger)
         token_keys, webhooks = load_token_keys(settings.keys_dir), WebhookStore(ledger)
@@ -194,7 +200,8 @@ async def open_parts(settings: Settings) -> Parts:
             webhook_allow=webhook_allow,
             upstream_allow=upstream_allow,
             connection_desk=connections,
-            connections=MountedConnections(connections.store, connections.vault),
+            connections=mounted,
+            services=HttpSource(mounted, upstream_allow, most=most),
             reach=ReachChecker(upstream_allow),
             files=files,
             tasks=tasks,

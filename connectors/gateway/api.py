@@ -125,7 +125,7 @@ def router(
         return Response(None, 200, object_headers(item, None))
 
     if services is not None:
-        routes.include_router(calls.router(trust, services))
+        calls.add_routes(routes, trust, services)
     return routes
 
 

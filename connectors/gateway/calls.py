@@ -30,9 +30,8 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def router(trust: Trust, source: HttpSource) -> APIRouter:
-    """Return the routes by which services are called, below `/gateway`."""
-    routes = APIRouter()
+def add_routes(routes: APIRouter, trust: Trust, source: HttpSource) -> None:
+    """Add the routes by which services are called."""
 
     async def call(request: Request, grant_id: GrantId, path: CallPath) -> Response:
         """Call a platform's service under a grant. Each call that reaches it is a recorded use."""
@@ -76,4 +75,3 @@ def router(trust: Trust, source: HttpSource) -> APIRouter:
             response_class=Response,
             responses=_RESPONSES,
         )
-    return routes

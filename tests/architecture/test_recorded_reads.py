@@ -28,7 +28,11 @@ PUBLIC = {
     "/readyz",
 }
 # These ask for a grant token, which only its consumer gets.
-BY_GRANT = {"/gateway/grants/{grant_id}", "/gateway/grants/{grant_id}/files/{name:path}"}
+BY_GRANT = {
+    "/gateway/grants/{grant_id}",
+    "/gateway/grants/{grant_id}/files/{name:path}",
+    "/gateway/grants/{grant_id}/call/{path:path}",
+}
 # These show the caller's own affairs: `caller_with` takes every sight beyond from its caller.
 OWN = {
     "/v1/connections",

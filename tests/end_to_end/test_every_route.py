@@ -30,6 +30,7 @@ from tests.support.story import (
     CREDENTIAL,
     DATABASES,
     ROLES,
+    TOKENS,
     WEBHOOK,
     World,
     exchange_on,
@@ -105,7 +106,11 @@ def known(world: World, label: str) -> dict[str, list[str]]:
         "member_id": [world.spare_member],
         "offering_id": offerings,
         "request_id": [world.waiting["id"], world.answer["id"], world.denied["id"]],
-        "grant_id": [spare] if label.endswith(("revoke", "renew")) else [world.grant_id],
+        "grant_id": [world.call_grant_id]
+        if "/call/" in label
+        else [spare]
+        if label.endswith(("revoke", "renew"))
+        else [world.grant_id],
         "hold_id": [world.hold],
         "engagement_id": [world.spare_engagement],
         "event_id": [world.answer["event_id"], world.denied["event_id"]],
@@ -115,7 +120,7 @@ def known(world: World, label: str) -> dict[str, list[str]]:
         ],
         "level": ["0"],
         "version": [1, 2],
-        "path": ["000.p/1"],
+        "path": ["stats/a", "x"] if "/call/" in label else ["000.p/1"],
         "name": ["headcount" if "attributes" in label else "data.bin"],
     }
 
@@ -181,7 +186,7 @@ def test_malformed_input_as_each_role(label: str, world: World, operations: dict
     def run(case: Any) -> None:
         for role in ROLES:
             headers = world.role(role)
-            if case.path == "/oauth/token" and role not in ("nobody", "grant token"):
+            if case.path == "/oauth/token" and role not in ("nobody", *TOKENS):
                 headers = {}
                 if isinstance(case.body, dict):
                     case.body = {**case.body, **assertion_form(getattr(world, role))}

@@ -27,6 +27,13 @@ TERMS = {
     "source": {"connector": "files", "path": "data.bin"},
 }
 
+SERVICE_TERMS = TERMS | {
+    "kind": "compute",
+    "title_en": "Statistics of flights",
+    "title_zh": "航班统计",
+    "source": None,
+}
+
 
 def operator(state: Path) -> Session:
     return Session(read_profile(state / "keys" / "operator.json"))
@@ -100,6 +107,19 @@ def publish(platform: Session, content: bytes = b"0123456789" * 1000, **terms) -
     platform.request("PUT", f"/v1/files/{name}", content=content)
     wanted = TERMS | {"source": {"connector": "files", "path": name}} | terms
     draft = platform.post("/v1/offerings", wanted)
+    return platform.post(f"/v1/offerings/{draft['id']}/publish")
+
+
+def publish_service(platform: Session, url: str, *allow: str, **terms) -> dict:
+    """Register a connection to a service, and publish an offering of calls to it."""
+    credential = {"kind": "header", "name": "X-Api-Key", "value": "planted-9f8e7d6c5b4a"}
+    connection = platform.post(
+        "/v1/connections",
+        {"kind": "http", "name": "Service", "url": url, "credential": credential},
+    )
+    source = {"connector": "http", "connection": connection["id"], "allow": list(allow)}
+    source |= terms.pop("source", {})
+    draft = platform.post("/v1/offerings", SERVICE_TERMS | {"source": source} | terms)
     return platform.post(f"/v1/offerings/{draft['id']}/publish")
 
 

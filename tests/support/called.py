@@ -4,7 +4,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from exchange.guard import Guard
 from exchange.outward.allow import AllowList
 from exchange.outward.connect import Resolve
 from exchange.settings import Settings
-from tests.support.upstream import Upstream, answer, raw
+from tests.support.upstream import Upstream, usual
 from tests.unit.connectors.served import read_head, read_on, until
 from tests.unit.connectors.world import (
     AUDIENCE,
@@ -99,7 +99,6 @@ def make_called(
     allow: str | None = None,
     resolve: Resolve | None = None,
     waits: Waits = QUICK,
-    secret: Mapping[str, str] | None = None,
     rules: Sequence[str] = ALL,
     settings: Settings | None = None,
     **source: Any,
@@ -110,8 +109,8 @@ def make_called(
         PROVIDER,
         "http",
         url,
-        {},
-        {"header": "X-Api-Key", "value": SECRET} if secret is None else secret,
+        {"header": "X-Api-Key"},
+        {"value": SECRET},
         1,
     )
     delivery = Delivery(
@@ -170,7 +169,7 @@ class Pair:
         door.before_record = None
         self.called.connections.away = False
         self.called.connect(url=self._connection.url, secret=self._connection.secret)
-        up.act, up.early, up.keep_bodies = raw(answer()), None, True
+        up.act, up.early, up.keep_bodies = usual, None, True
         up.came.clear()
         up.garbage.clear()
 

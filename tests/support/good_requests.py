@@ -12,6 +12,7 @@ from exchange.client.session import Session
 from exchange.formats.tokens import make_client_assertion
 from tests.support.actors import TERMS, ask, engage, engagement, publish
 from tests.support.story import CONNECTION, CREDENTIAL, WEBHOOK, World
+from tests.support.upstream import METHODS
 
 Send = Callable[..., httpx.Response]
 Good = Callable[[World, Send], httpx.Response]
@@ -320,4 +321,10 @@ GOOD: dict[str, Good] = {
     "HEAD /gateway/grants/{grant_id}/files/{name}": lambda w, send: send(
         "grant token", f"/gateway/grants/{w.grant_id}/files/data.bin"
     ),
+    **{
+        f"{method} /gateway/grants/{{grant_id}}/call/{{path}}": lambda w, send: send(
+            "call token", f"/gateway/grants/{w.call_grant_id}/call/stats/a?by=carrier"
+        )
+        for method in METHODS
+    },
 }

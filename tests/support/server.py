@@ -30,7 +30,7 @@ class ExchangeServer:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_path = state.parent / f"{state.name}.log"
-        allowed = {"webhook_allow": WEBHOOK_ALLOW, "upstream_allow": UPSTREAM_ALLOW} | settings
+        allowed = {"webhook_allow": WEBHOOK_ALLOW, "upstream_allow": "127.0.0.1"} | settings
         self.settings = {k.upper(): str(v) for k, v in allowed.items()}
         self.process: subprocess.Popen[bytes] | None = None
 

@@ -10,9 +10,20 @@ import httpx
 import pytest
 
 from exchange.client.session import Refusal, Session
-from tests.support.actors import SME_ATTRIBUTES, TERMS, ask, engage, join, member, operator, publish
+from tests.support.actors import (
+    SME_ATTRIBUTES,
+    TERMS,
+    ask,
+    engage,
+    join,
+    member,
+    operator,
+    publish,
+    publish_service,
+)
 from tests.support.infra import postgres_server
 from tests.support.server import UPSTREAM_ALLOW, WEBHOOK_ALLOW, ExchangeServer
+from tests.support.upstream import METHODS, Upstream
 
 WEBHOOK = {"url": f"http://{WEBHOOK_ALLOW}/hook"}
 CREDENTIAL = {"kind": "header", "name": "X-Api-Key", "value": "planted-0a1b2c3d4e5f"}
@@ -73,6 +84,8 @@ class World:
     spare_engagement: str
     connection: str
     spare_connection: str
+    service: Upstream
+    call_grant_id: str
 
     @property
     def grant_id(self) -> str:
@@ -84,10 +97,13 @@ class World:
             return {}
         if name == "grant token":
             return {"Authorization": f"Bearer {self.sme.token('grant:' + self.grant_id)}"}
+        if name == "call token":
+            return {"Authorization": f"Bearer {self.sme.token('grant:' + self.call_grant_id)}"}
         return {"Authorization": f"Bearer {getattr(self, name).token()}"}
 
 
-ROLES = ("operator", "platform", "approver", "sme", "auditor", "idle", "nobody", "grant token")
+TOKENS = ("grant token", "call token")
+ROLES = ("operator", "platform", "approver", "sme", "auditor", "idle", "nobody", *TOKENS)
 
 
 def make_world(server: ExchangeServer) -> World:
@@ -115,6 +131,9 @@ def make_world(server: ExchangeServer) -> World:
     connection, spare_connection = (
         platform.post("/v1/connections", CONNECTION)["id"] for _ in range(2)
     )
+    service = Upstream().start()
+    calls = publish_service(platform, service.url, *(f"{method} /*" for method in METHODS))
+    call_grant = ask(sme, calls, actions=["call"])["grant"]["id"]
     hold = platform.post("/v1/holds", {"target": answer["grant"]["id"], "reason": "unpaid"})["id"]
     platform.post(f"/v1/holds/{hold}/lift", {"text": "paid"})
     return World(
@@ -142,6 +161,8 @@ def make_world(server: ExchangeServer) -> World:
         spare_engagement=engage(by, auditor.profile.organisation_id)["id"],
         connection=connection,
         spare_connection=spare_connection,
+        service=service,
+        call_grant_id=call_grant,
     )
 
 

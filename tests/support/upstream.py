@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 HEAD = re.compile(rb"([A-Z]+) (/[\x21-\x7e]*) HTTP/1\.1")
 
 
@@ -81,6 +82,11 @@ def raw(*pieces: bytes, close: bool = False, reset: bool = False, every: float =
     return act
 
 
+async def usual(visit: Visit, came: Came) -> None:
+    whole = answer(b"{}", "200 OK", b"Content-Type: application/json")
+    await visit.send(whole.removesuffix(b"{}") if came.method == "HEAD" else whole)
+
+
 class Upstream:
     """`with Upstream() as u`: `u.url`, `u.came`, `u.garbage`; `u.act` answers what has come whole.
 
@@ -88,7 +94,7 @@ class Upstream:
     """
 
     def __init__(self, act: Act | None = None, *, keep_bodies: bool = True) -> None:
-        self.act: Act = act or raw(answer())
+        self.act: Act = act or usual
         self.early: Act | None = None
         self.keep_bodies = keep_bodies
         self.came: list[Came] = []
@@ -98,12 +104,17 @@ class Upstream:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
 
-    def __enter__(self) -> "Upstream":
+    def start(self) -> "Upstream":
         self._thread.start()
         assert self._ready.wait(10)
         return self
 
+    def __enter__(self) -> "Upstream":
+        return self.start()
+
     def __exit__(self, *_: object) -> None:
+        if not self._thread.is_alive():
+            return
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(10)
         assert not self._thread.is_alive()

@@ -1,15 +1,18 @@
 """The table of who may do what: every operation, every role, of its own and of others' affairs.
 
 Actors are programs (`sme`) and people with one role each (`sme's owner`) of seven organisations,
-and two without any: `nobody`, and whoever holds a `grant token`. GOOD (good_requests.py) says at
+and three without any: `nobody`, and whoever holds a `grant token` for files or a `call token` for
+a service. GOOD (good_requests.py) says at
 what each operation is aimed: at what `platform` offers and `sme` asked for and holds, so both act
 on their own affairs there, `rival` (another platform) and `other` (another SME) on those of others.
 `auditor` is engaged for the whole log, `idle` is an auditor whom nobody engaged.
 """
 
+from tests.support.upstream import METHODS
+
 ORGANISATIONS = ("operator", "platform", "rival", "sme", "other", "auditor", "idle")
 PEOPLE = ("owner", "publisher", "approver", "developer", "auditor")
-NO_ORGANISATION = ("nobody", "grant token")
+NO_ORGANISATION = ("nobody", "grant token", "call token")
 
 
 def people(organisation: str, *roles: str) -> set[str]:
@@ -129,6 +132,9 @@ WHO_MAY: dict[str, set[str]] = {
     "GET /gateway/grants/{grant_id}": {"grant token"},
     "GET /gateway/grants/{grant_id}/files/{name}": {"grant token"},
     "HEAD /gateway/grants/{grant_id}/files/{name}": {"grant token"},
+    **{
+        f"{method} /gateway/grants/{{grant_id}}/call/{{path}}": {"call token"} for method in METHODS
+    },
 }
 
 # What any organisation has of its own, aimed at the actor's own: who in it may.

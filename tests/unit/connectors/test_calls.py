@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.support.called import SECRET, Pair, paired, read_whole
-from tests.support.upstream import Came, Visit, answer, raw
+from tests.support.upstream import Came, Visit, answer
 from tests.unit.connectors.served import ask, connect, read_head
 from tests.unit.connectors.world import GRANT, OTHER_GRANT
 
@@ -30,7 +30,7 @@ def pair(served: Pair) -> Pair:
 
 def test_a_call_reaches_the_service_as_it_was_asked(pair: Pair) -> None:
     response = pair.ask("stats/delays?by=carrier&x=%2F%0d%0a&empty&=", headers={"Accept": "a/b"})
-    assert (response.status_code, response.content) == (200, b"ok")
+    assert (response.status_code, response.content) == (200, b"{}")
     (came,) = pair.upstream.came
     assert (came.method, came.target) == ("GET", "/stats/delays?by=carrier&x=%2F%0d%0a&empty&=")
     assert came.one("accept") == "a/b"
@@ -45,8 +45,7 @@ def test_a_call_reaches_the_service_as_it_was_asked(pair: Pair) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 def test_every_method_is_forwarded_and_recorded(pair: Pair, method: str) -> None:
-    body = b"" if method == "HEAD" else b"ok"
-    pair.upstream.act = raw(answer(b"ok")[: None if body else -2])
+    body = b"" if method == "HEAD" else b"{}"
     response = pair.ask("a/", method, content=b"12" if method in ("POST", "DELETE") else None)
     assert (response.status_code, response.content) == (200, body)
     assert response.headers["content-length"] == "2"
@@ -214,7 +213,7 @@ def test_a_version_is_of_all_but_the_secret(pair: Pair) -> None:
 
     first = version()
     assert hashlib.sha256().digest_size * 2 == len(first)
-    pair.called.connect(secret={"header": "X-Api-Key", "value": "another"})
+    pair.called.connect(secret={"value": "another"})
     assert version() == first
     assert pair.upstream.came[-1].one("x-api-key") == "another"
     pair.called.offer(seconds=30)

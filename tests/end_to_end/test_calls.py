@@ -1,0 +1,124 @@
+"""Calls through a whole exchange: a platform's connection, its offering, a grant, a use a call."""
+
+import threading
+import time
+
+import httpx
+import pytest
+
+from exchange.client.session import Refusal
+from tests.support.actors import SME_ATTRIBUTES, ask, join, operator, publish_service
+from tests.support.server import ExchangeServer
+from tests.support.upstream import Came, Upstream, Visit
+
+PLANTED = "planted-9f8e7d6c5b4a"  # the credential that publish_service gives
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with ExchangeServer(tmp_path_factory.mktemp("calls") / "state") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def platform(server):
+    return join(operator(server.state), "Platform", ["platform"], {"jurisdiction": "CN"})
+
+
+@pytest.fixture
+def sme(server):
+    return join(operator(server.state), "SME", ["sme"], SME_ATTRIBUTES)
+
+
+@pytest.fixture
+def service():
+    with Upstream() as upstream:
+        yield upstream
+
+
+def granted(sme, offering) -> str:
+    return ask(sme, offering, actions=["call"])["grant"]["id"]
+
+
+def call(sme, grant: str, path: str, method="GET", **options) -> httpx.Response:
+    headers = {"Authorization": f"Bearer {sme.token(f'grant:{grant}')}"}
+    return sme.http.request(
+        method, f"/gateway/grants/{grant}/call/{path}", headers=headers, **options
+    )
+
+
+def test_a_call_goes_through_and_its_use_is_told_to_the_platform(platform, sme, service):
+    offering = publish_service(platform, service.url + "/v1", "GET /stats/*", "POST /query")
+    grant = granted(sme, offering)
+    answer = call(sme, grant, "stats/delays?by=carrier")
+    assert (answer.status_code, answer.json()) == (200, {})
+    assert call(sme, grant, "query", "POST", json={"a": 1}).status_code == 200
+    first, second = service.came
+    assert (first.target, second.target) == ("/v1/stats/delays?by=carrier", "/v1/query")
+    assert bytes(second.body) == b'{"a":1}'
+    assert first.one("x-api-key") == PLANTED
+    assert first.one("exchange-grant") == grant
+    assert first.one("exchange-use").startswith("use_")
+    assert first.one("exchange-use") != second.one("exchange-use")
+    assert call(sme, grant, "admin").status_code == 403
+    assert len(service.came) == 2
+
+
+def test_nothing_of_the_service_is_told_to_the_caller_nor_logged(server, platform, sme, service):
+    offering = publish_service(platform, service.url, "GET /*")
+    grant = granted(sme, offering)
+    port = service.port
+    service.__exit__()
+    refused = call(sme, grant, "x")
+    assert refused.status_code == 502
+    assert refused.json()["type"] == "urn:exchange:problem:upstream_unreachable"
+    assert str(port) not in refused.text + str(refused.headers)
+    assert PLANTED not in refused.text + server.log()
+
+
+def test_an_address_that_the_operator_does_not_allow(tmp_path):
+    with (
+        Upstream() as service,
+        ExchangeServer(tmp_path / "state", upstream_allow="") as server,
+    ):
+        by = operator(server.state)
+        with pytest.raises(Refusal) as refused:
+            publish_service(join(by, "Platform", ["platform"]), service.url, "GET /*")
+        assert refused.value.status == 422
+        assert service.accepted == 0
+
+
+def test_a_revocation_cuts_a_running_call(platform, sme, service):
+    async def endless(visit: Visit, _came: Came) -> None:
+        await visit.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:
+            await visit.send(b"1\r\nx\r\n", every=0.02)
+
+    service.act = endless
+    grant = granted(sme, publish_service(platform, service.url, "GET /*"))
+    headers = {"Authorization": f"Bearer {sme.token(f'grant:{grant}')}"}
+    threading.Timer(0.3, platform.post, (f"/v1/grants/{grant}/revoke", {})).start()
+    started = time.monotonic()
+    with (
+        pytest.raises(httpx.RemoteProtocolError),
+        sme.http.stream("GET", f"/gateway/grants/{grant}/call/x", headers=headers) as answer,
+    ):
+        for _ in answer.iter_raw():
+            assert time.monotonic() - started < 10
+    assert service.came[0].gone.wait(2)
+    assert call(sme, grant, "x").status_code in (401, 403)
+    assert len(service.came) == 1
+
+
+def test_a_replaced_credential_is_used_from_the_next_call_on(platform, sme, service):
+    offering = publish_service(platform, service.url, "GET /*")
+    grant = granted(sme, offering)
+    call(sme, grant, "x")
+    connection = platform.get(f"/v1/offerings/{offering['id']}")["source"]["connection"]
+    credential = {"kind": "bearer", "token": "another-1234567890"}
+    platform.put(f"/v1/connections/{connection}/credential", {"credential": credential})
+    call(sme, grant, "x")
+    first, second = service.came
+    assert first.one("x-api-key") == PLANTED
+    assert second.one("authorization") == "Bearer another-1234567890"
+    assert not second.all("x-api-key")
