@@ -64,7 +64,7 @@ async def place_hold(
             once=once,
         )
 
-    _, result = await commit_fresh(ledger, build)
+    _, result = await commit_fresh(ledger, build, once)
     if isinstance(result, Met):
         hold_id = first_outcome(result, body)
     receipt = result.receipts[0] if isinstance(result, Committed) else None

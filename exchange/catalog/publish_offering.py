@@ -1,7 +1,7 @@
 """Draft, revise, publish and withdraw an offering. Each change of published terms is a leaf."""
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, replace
 
 from exchange.catalog.keep_index import changed_entry, new_entry
@@ -26,7 +26,7 @@ from exchange.ids import new_id
 from exchange.ledger.evolve import commit_fresh
 from exchange.ledger.ledger import Ledger
 from exchange.ledger.once import first_outcome, idempotency
-from exchange.ledger.write import Delete, Insert, Met, Update, Write
+from exchange.ledger.write import Delete, Insert, Met, Once, Update, Write
 from exchange.participants.register_organisation import commitment
 from exchange.participants.store import ORGANISATIONS, Participants, acting
 
@@ -66,30 +66,33 @@ async def revise_offering(
     offering_id: str,
     terms: Terms,
     check: Callable[[Offering], None] = lambda held: None,
+    idempotency_key: str | None = None,
 ) -> Offering:
     """Take new terms: into a draft in place; into a published offering as its next version.
 
     `check` raises where the offering is not what the caller revises.
     """
-    current = await _own(catalog, caller, offering_id)
-    revise(current, terms)
-    await _require_known(catalog, caller.org_id, terms)
-    if current.status == "published":
-        return await _publish(ledger, catalog, sources, caller, offering_id, terms, check=check)
+    began: set[str] = set()
 
-    async def build() -> Write:
+    async def build() -> tuple[Offering, Write]:
         held = await _own(catalog, caller, offering_id)
-        if held.status != "draft":
+        began.add(held.status)
+        if len(began) > 1:
             raise Conflict(
                 "offering_published", "It was published meanwhile: send the terms again."
             )
         check(held)
-        changed = replace(revise(held, terms), changed_ms=now_ms())
+        revised = revise(held, terms)
+        await _require_known(catalog, caller.org_id, terms)
+        if held.status == "published":
+            return await _publishing(ledger, catalog, sources, caller, held, revised)
+        changed = replace(revised, changed_ms=now_ms())
         inserts, updates, deletes = await _changes(catalog, held, changed)
-        return Write(reads=acting(caller), inserts=inserts, updates=updates, deletes=deletes)
+        write = Write(reads=acting(caller), inserts=inserts, updates=updates, deletes=deletes)
+        return changed, write
 
-    await commit_fresh(ledger, build)
-    return await catalog.offering(offering_id)
+    body = ["revise", offering_id, terms.as_document()]
+    return await _change(ledger, catalog, caller, offering_id, build, body, idempotency_key)
 
 
 async def publish_offering(
@@ -99,79 +102,102 @@ async def publish_offering(
     sources: Sources,
     caller: Caller,
     offering_id: str,
+    idempotency_key: str | None = None,
 ) -> Offering:
     """Publish an offering: measure and hash its data, make a version, write the leaf."""
-    provider = await participants.organisation(caller.org_id)
-    if provider.status != "active":
-        raise Forbidden("organisation_suspended", "Your organisation is suspended.")
-    return await _publish(
-        ledger, catalog, sources, caller, offering_id, None, provider_rev=provider.rev
-    )
+
+    async def build() -> tuple[Offering, Write]:
+        provider = await participants.organisation(caller.org_id)
+        if provider.status != "active":
+            raise Forbidden("organisation_suspended", "Your organisation is suspended.")
+        held = await _own(catalog, caller, offering_id)
+        changed, write = await _publishing(ledger, catalog, sources, caller, held, held)
+        own = (ORGANISATIONS, caller.org_id)
+        return changed, replace(write, reads={**write.reads, own: provider.rev})
+
+    body = ["publish", offering_id]
+    return await _change(ledger, catalog, caller, offering_id, build, body, idempotency_key)
 
 
-async def _publish(
+async def _change(
+    ledger: Ledger,
+    catalog: Catalog,
+    caller: Caller,
+    offering_id: str,
+    build: Callable[[], Awaitable[tuple[Offering, Write]]],
+    body: object,
+    idempotency_key: str | None,
+) -> Offering:
+    """Commit a change of an offering; sent again, the same key answers with the version it made."""
+
+    def once(outcome: str) -> Sequence[Once]:
+        return idempotency(caller.client_id, idempotency_key, body, outcome)
+
+    async def build_once() -> Write:
+        changed, write = await build()
+        return replace(write, once=once(str(changed.version)))
+
+    _, result = await commit_fresh(ledger, build_once, once(""))
+    offering = await catalog.offering(offering_id)
+    if not isinstance(result, Met):
+        return offering
+    version = int(first_outcome(result, body))
+    return await catalog.in_version(offering, version) if version else offering
+
+
+async def _publishing(
     ledger: Ledger,
     catalog: Catalog,
     sources: Sources,
     caller: Caller,
-    offering_id: str,
-    terms: Terms | None,
-    provider_rev: int | None = None,
-    check: Callable[[Offering], None] = lambda held: None,
-) -> Offering:
-    async def build() -> Write:
-        held = await _own(catalog, caller, offering_id)
-        check(held)
-        wanted = revise(held, terms) if terms is not None else held
-        connection = await _connection(catalog, held.provider_id, wanted.terms)
-        objects: tuple[SourceObject, ...] = ()
-        tables: Sequence[Table] = ()
-        if wanted.terms.kind == "dataset":
-            owner, source = held.provider_id, wanted.terms.source
-            objects = await sources.describe(owner, source)
-            tables = await sources.peek(owner, source, objects, wanted.terms.rows_shown)
-        changed = replace(publish(wanted, objects), changed_ms=now_ms())
-        document = changed.terms.as_document()
-        salt = secrets.token_hex(16)
-        event = ledger.event(
-            "offering.published.v1",
-            offering_id,
-            {
-                "offering_id": offering_id,
-                "version": changed.version,
-                "provider_id": held.provider_id,
-                "kind": changed.terms.kind,
-                "terms_commitment": commitment(salt, document),
-                "objects": [{"sha256": o.sha256, "bytes": o.bytes} for o in objects],
-                "by": caller.client_id,
-            },
-            provider_id=held.provider_id,
-        )
-        version = {
-            "offering_id": offering_id,
+    held: Offering,
+    wanted: Offering,
+) -> tuple[Offering, Write]:
+    """Return the next version of a held offering, and the write that publishes it."""
+    connection = await _connection(catalog, held.provider_id, wanted.terms)
+    objects: tuple[SourceObject, ...] = ()
+    tables: Sequence[Table] = ()
+    if wanted.terms.kind == "dataset":
+        owner, source = held.provider_id, wanted.terms.source
+        objects = await sources.describe(owner, source)
+        tables = await sources.peek(owner, source, objects, wanted.terms.rows_shown)
+    changed = replace(publish(wanted, objects), changed_ms=now_ms())
+    document = changed.terms.as_document()
+    salt = secrets.token_hex(16)
+    event = ledger.event(
+        "offering.published.v1",
+        held.id,
+        {
+            "offering_id": held.id,
             "version": changed.version,
-            "terms": document,
-            "objects": [asdict(o) for o in objects],
-            "salt": salt,
-            "published_ms": event.time_ms,
-            "event_id": event.id,
-        }
-        reads = acting(caller)
-        if provider_rev is not None:
-            reads[(ORGANISATIONS, caller.org_id)] = provider_rev
-        inserts, updates, deletes = await _changes(catalog, held, changed)
-        if connection is not None:  # whoever removes it meanwhile must see the new offering
-            updates.append(Update(CONNECTIONS, connection.id, connection.rev, {}))
-        return Write(
-            [event],
-            reads=reads,
-            inserts=[Insert(VERSIONS, version), *preview_rows(changed, tables), *inserts],
-            updates=updates,
-            deletes=deletes,
-        )
-
-    await commit_fresh(ledger, build)
-    return await catalog.offering(offering_id)
+            "provider_id": held.provider_id,
+            "kind": changed.terms.kind,
+            "terms_commitment": commitment(salt, document),
+            "objects": [{"sha256": o.sha256, "bytes": o.bytes} for o in objects],
+            "by": caller.client_id,
+        },
+        provider_id=held.provider_id,
+    )
+    version = {
+        "offering_id": held.id,
+        "version": changed.version,
+        "terms": document,
+        "objects": [asdict(o) for o in objects],
+        "salt": salt,
+        "published_ms": event.time_ms,
+        "event_id": event.id,
+    }
+    inserts, updates, deletes = await _changes(catalog, held, changed)
+    if connection is not None:  # whoever removes it meanwhile must see the new offering
+        updates.append(Update(CONNECTIONS, connection.id, connection.rev, {}))
+    write = Write(
+        [event],
+        reads=acting(caller),
+        inserts=[Insert(VERSIONS, version), *preview_rows(changed, tables), *inserts],
+        updates=updates,
+        deletes=deletes,
+    )
+    return changed, write
 
 
 async def withdraw_offering(

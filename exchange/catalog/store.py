@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import chain
 from typing import Any
 
@@ -50,6 +50,13 @@ class Catalog:
         if found is None:
             raise unknown_version()
         return found
+
+    async def in_version(self, offering: Offering, version: int) -> Offering:
+        """Return an offering with the terms and files of one of its published versions."""
+        if offering.version == version:
+            return offering
+        terms, objects = await self.version(offering.id, version)
+        return replace(offering, version=version, terms=terms, objects=objects)
 
     async def search(
         self, wanted: Wanted, after: str | None, limit: int

@@ -12,7 +12,7 @@ from exchange.errors import Unavailable
 from exchange.formats.note import Signer
 from exchange.formats.receipt import Receipt
 from exchange.formats.tiles import Tile
-from exchange.ledger.commit import Log
+from exchange.ledger.commit import ONCE, Log
 from exchange.ledger.keep import Keeper
 from exchange.ledger.read_tile import read_tile
 from exchange.ledger.start import open_log
@@ -74,6 +74,17 @@ class Ledger:
     async def commit(self, write: Write) -> Committed | Met:
         """Commit one write; raises Stale, Exhausted or Unavailable."""
         return await self._writer.commit(write)
+
+    async def met(self, keys: Sequence[str], now_ms: int) -> Met | None:
+        """Return the first of these once keys that was met and has not expired."""
+        if not keys:
+            return None
+        query = select(ONCE.c.key, ONCE.c.outcome).where(
+            ONCE.c.key.in_(keys), ONCE.c.expires_ms > now_ms
+        )
+        rows = await self.db.point(lambda c: c.execute(query).all())
+        outcomes: dict[str, Any] = dict(rows)
+        return next((Met(key, outcomes[key]) for key in keys if key in outcomes), None)
 
     def _released(self, writes: Sequence[Write], stale: Sequence[str]) -> None:
         """Tell listeners what changed: here, or elsewhere, as a write that came too late shows."""

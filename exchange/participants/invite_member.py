@@ -92,7 +92,7 @@ async def invite_member(
         reads = {(ORGANISATIONS, org_id): organisation.rev, **acting(caller)}
         return Write([event], reads=reads, inserts=[Insert(MEMBERS, row)], once=once)
 
-    _, result = await commit_fresh(ledger, build)
+    _, result = await commit_fresh(ledger, build, once)
     if isinstance(result, Met):
         return await participants.member(first_outcome(result, body)), None
     return await participants.member(member_id), invitation
@@ -149,7 +149,7 @@ async def accept_invitation(
             once=once,
         )
 
-    write, result = await commit_fresh(ledger, build)
+    write, result = await commit_fresh(ledger, build, once)
     if isinstance(result, Met):
         client_id = first_outcome(result, body)
     elif not write.events:

@@ -91,7 +91,7 @@ async def open_engagement(
         reads = {(ORGANISATIONS, auditor_id): auditor.rev, **acting(caller)}
         return Write([event], reads=reads, inserts=[Insert(ENGAGEMENTS, row)], once=once)
 
-    _, result = await commit_fresh(ledger, build)
+    _, result = await commit_fresh(ledger, build, once)
     if isinstance(result, Met):
         engagement_id = first_outcome(result, body)
     receipt = result.receipts[0] if isinstance(result, Committed) else None

@@ -59,7 +59,7 @@ async def register_client(
             updates = [Update(MEMBERS, member_id, member.rev, {})]
         return Write(made.events, reads=reads, inserts=made.inserts, updates=updates, once=once)
 
-    _, result = await commit_fresh(ledger, build)
+    _, result = await commit_fresh(ledger, build, once)
     if isinstance(result, Met):
         client_id = first_outcome(result, body)
     return await participants.client(client_id)

@@ -79,7 +79,7 @@ async def register_webhook(
         reads = {(ORGANISATIONS, org_id): organisation.rev, **acting(caller)}
         return Write([event], reads=reads, inserts=[Insert(WEBHOOKS, row)], once=once)
 
-    _, result = await commit_fresh(ledger, build)
+    _, result = await commit_fresh(ledger, build, once)
     if isinstance(result, Met):
         webhook_id = first_outcome(result, body)
     return await store.own(webhook_id, caller)

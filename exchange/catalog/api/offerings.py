@@ -121,6 +121,7 @@ def router(
         body: OfferingIn,
         caller: Annotated[Caller, platform],
         if_match: IfMatch = None,
+        idempotency_key: IdempotencyKey = None,
     ) -> OfferingOut:
         """Take new terms: into the draft, or as the published offering's next version.
 
@@ -131,7 +132,7 @@ def router(
             require_match(if_match or [], offering_out(held, caller))
 
         offering = await revise_offering(
-            ledger, catalog, sources, caller, offering_id, body.terms(), check
+            ledger, catalog, sources, caller, offering_id, body.terms(), check, idempotency_key
         )
         return offering_out(offering, caller)
 
@@ -140,11 +141,13 @@ def router(
         responses=problems(401, 403, 404, 409, 422, 503),
     )
     async def post_publish(
-        offering_id: OfferingId, caller: Annotated[Caller, platform]
+        offering_id: OfferingId,
+        caller: Annotated[Caller, platform],
+        idempotency_key: IdempotencyKey = None,
     ) -> OfferingOut:
         """Publish the terms and the data as they are now, as the next version."""
         offering = await publish_offering(
-            ledger, catalog, participants, sources, caller, offering_id
+            ledger, catalog, participants, sources, caller, offering_id, idempotency_key
         )
         return offering_out(offering, caller)
 
