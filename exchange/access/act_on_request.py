@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from exchange.access.acts import MAX_STEPS, PENDING, RULES, Act, after
+from exchange.access.acts import MAX_STEPS, PENDING, RULES, SETTLING, Act, after
 from exchange.access.approve_request import Done
 from exchange.access.keys import waits_under
 from exchange.access.model import Answer
@@ -17,7 +17,7 @@ from exchange.clock import now_ms
 from exchange.errors import BadInput, Conflict, Forbidden
 from exchange.http import Caller
 from exchange.ledger.evolve import commit_fresh
-from exchange.ledger.once import first_outcome, idempotency
+from exchange.ledger.once import PREFIX, first_outcome, idempotency
 from exchange.ledger.write import Committed, Met, Once, Write
 from exchange.participants.store import acting
 
@@ -40,19 +40,18 @@ async def act_on_request(
     if act in TEXT_NEEDED and not text.strip():
         raise BadInput("text_missing", f"To {act} takes some words.", status=422)
     body = [act, request_id, text, dict(form or {})]
+    kept = idempotency(caller.client_id, idempotency_key, body, request_id)
 
     async def build() -> Write:
         held = await desk.store.held(request_id, caller)
         check_side(act, caller, held)
-        once = idempotency(caller.client_id, idempotency_key, body, request_id)
-        if await desk.store.count_steps(request_id) >= MAX_STEPS:
-            raise Conflict("too_many_steps", f"A request takes {MAX_STEPS} steps at most.")
+        await _check_room(desk, caller, request_id, act)
         write = await _step(desk, caller, held, act, text, form)
-        return replace(write, reads={**write.reads, **acting(caller)}, once=[*once, *write.once])
+        return replace(write, reads={**write.reads, **acting(caller)}, once=[*kept, *write.once])
 
-    _, result = await commit_fresh(desk.ledger, build)
+    _, result = await commit_fresh(desk.ledger, build, kept)
     if isinstance(result, Met):
-        if result.key.startswith("ask:"):
+        if not result.key.startswith(PREFIX):
             raise Conflict("asked_anew", "The same was asked anew meanwhile: see that request.")
         first_outcome(result, body)
     answer = await desk.store.held(request_id, caller)
@@ -80,6 +79,17 @@ def check_side(act: Act, caller: Caller, held: Answer) -> None:
         )
     if act == "appeal" and not caller.stands_as("owner", "developer"):
         raise Forbidden("member_role_missing", "A program, an owner or a developer appeals.")
+
+
+async def _check_room(desk: Desk, caller: Caller, request_id: str, act: Act) -> None:
+    """Raise Conflict where a side has said enough; nobody can keep the other from settling."""
+    if act in SETTLING:
+        return
+    comments = act == "comment"
+    taken = await desk.store.count_steps(request_id, caller.org_id, comments=comments)
+    if taken >= MAX_STEPS:
+        what = "comments" if comments else "steps"
+        raise Conflict(f"too_many_{what}", f"A side has {MAX_STEPS} {what} in a request at most.")
 
 
 async def _step(

@@ -11,6 +11,7 @@
 
 An appeal against a rejection or a lapse makes the request pend again; against a policy's denial or
 a grant's suspension or revocation it stands on record, and the platform acts on that as it can.
+A renewal pends only while it would prolong its grant: never again where that was revoked.
 """
 
 from collections.abc import Mapping
@@ -18,13 +19,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from exchange.access.model import Answer, RequestStatus, Side
+from exchange.access.model import Answer, Grant, RequestStatus, Side
 from exchange.clock import DAY_MS
 from exchange.errors import Conflict
 
 Act = Literal["approve", "reject", "ask", "answer", "comment", "withdraw", "appeal"]
 NEVER_MS: Final = 2**53 - 1
-MAX_STEPS: Final = 200
+MAX_STEPS: Final = 200  # of a side; comments are counted apart, and what settles not at all
+SETTLING: Final = ("reject", "withdraw")
 PENDING: Final = "pending_approval"
 
 
@@ -119,8 +121,38 @@ def check_pending(held: Answer, now_ms: int) -> None:
         )
 
 
+def check_prolongs(grant: Grant, version: int, days: int, now_ms: int) -> None:
+    """Raise Conflict unless a renewal of so many days, on a version's terms, prolongs a grant.
+
+    A grant's end never comes earlier, and its terms never become older, but by revoking it.
+    """
+    if grant.status == "revoked":
+        raise Conflict(
+            "grant_revoked",
+            f"{grant.id} was revoked for good: nothing renews it.",
+            hint="Reject the renewal; the applicant may appeal, or ask for access anew.",
+        )
+    if grant.offering_version > version:
+        raise Conflict(
+            "renewal_outdated",
+            f"The grant was renewed on version {grant.offering_version} of the offering since; "
+            f"this renewal is of version {version}.",
+            hint="Renew the grant anew, on the terms of today.",
+        )
+    if now_ms + days * DAY_MS <= grant.ends_ms:
+        raise Conflict(
+            "renewal_shortens",
+            f"The grant lasts longer than {days} days from now as it is.",
+            hint="Days count from now: ask for more, or later.",
+        )
+
+
 def _appealed(held: Answer, now_ms: int, answer_days: int) -> Next | None:
-    if held.status in ("rejected", "lapsed"):
+    grant = held.grant if held.renews is not None else None
+    was_revoked = grant is not None and grant.status == "revoked"
+    if held.status in ("rejected", "lapsed") and not was_revoked:
+        if grant is not None and grant.state(now_ms) != "ended":
+            check_prolongs(grant, held.offering_version, held.ask.days, now_ms)
         return waiting("provider", now_ms, answer_days)
     refused = held.status == "denied"
     if held.grant is not None:

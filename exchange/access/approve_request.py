@@ -6,7 +6,7 @@ version that was asked for. What it answers is recorded with the approval, in on
 
 from dataclasses import dataclass, replace
 
-from exchange.access.acts import RULES, check_pending
+from exchange.access.acts import RULES, check_pending, check_prolongs
 from exchange.access.model import Answer, Grant, policy_input
 from exchange.access.parties import Around
 from exchange.access.record_decision import Record
@@ -21,7 +21,7 @@ from exchange.ledger.evolve import commit_fresh
 from exchange.ledger.once import PREFIX, first_outcome, idempotency
 from exchange.ledger.write import Committed, Met, RowKey, Update, Write
 from exchange.participants.store import MEMBERS, acting
-from exchange.policy.model import Approval
+from exchange.policy.model import Approval, Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +40,18 @@ async def approve_request(
     Approving twice counts once, and is no second leaf.
     """
     body = ["approve", request_id, text]
+    kept = idempotency(caller.client_id, idempotency_key, body, request_id)
 
     async def build() -> Write:
         held = await desk.store.held(request_id, caller)
         person = _person(caller, held)
-        once = idempotency(caller.client_id, idempotency_key, body, request_id)
         if any(approval["by"] == person for approval in held.approvals):
-            return Write(reads=acting(caller), once=once)
+            return Write(reads=acting(caller), once=kept)
         check_pending(held, now_ms())
         write = await _approval(desk, caller, held, person, text)
-        return replace(write, reads={**write.reads, **acting(caller)}, once=[*once, *write.once])
+        return replace(write, reads={**write.reads, **acting(caller)}, once=[*kept, *write.once])
 
-    write, result = await commit_fresh(desk.ledger, build)
+    write, result = await commit_fresh(desk.ledger, build, kept)
     if isinstance(result, Met):
         if not result.key.startswith(PREFIX):
             raise Conflict(
@@ -93,18 +93,22 @@ async def standing_approvals(desk: Desk, held: Answer) -> tuple[list[Approval], 
     return standing, reads
 
 
-async def _renewed(desk: Desk, held: Answer, now: int) -> Grant | None:
+async def _renewed(desk: Desk, held: Answer, decision: Decision, now: int) -> Grant | None:
     """Return the grant that a permit prolongs; None where it makes one.
 
-    One that has ended while the request waited is not prolonged: a new grant takes its place.
+    One that has ended while the request waited is not prolonged: a new grant takes its place. One
+    that was revoked has none: that was for good.
     """
     grant = await desk.store.grant(held.renews) if held.renews is not None else None
-    if grant is None or grant.state(now) in ("ended", "revoked"):
+    permits = decision.outcome == "permit"
+    if grant is None or (permits and grant.state(now) == "ended"):
         return None
     if grant.state(now) == "suspended":
         raise Conflict(
             "grant_suspended", "A suspended grant is not renewed.", hint="Lift the hold."
         )
+    if permits:
+        check_prolongs(grant, held.offering_version, decision.obligations["days"], now)
     return grant
 
 
@@ -135,7 +139,7 @@ async def _approval(desk: Desk, caller: Caller, held: Answer, person: str, text:
         event, row = step
         update = Update(REQUESTS, held.request_id, held.rev, {"approvals": approvals})
         return Write([event], reads=reads, inserts=[row], updates=[update])
-    renews = await _renewed(desk, held, now)
+    renews = await _renewed(desk, held, decision, now)
     record = Record(
         desk.ledger, parties, held.ask, decision, document, now, renews=renews, held=held
     )

@@ -44,10 +44,10 @@ def pending_key(ask_key: str, version: int) -> str:
 def waits_under(held: Answer) -> str:
     """Return the once key under which a pending request stands, to be freed when it is settled."""
     if held.renews is not None:
-        return renewal_key(held.renews)
+        return renewal_key(held.renews, held.offering_version)
     return pending_key(held.ask.key(held.client_id), held.offering_version)
 
 
-def renewal_key(grant_id: str) -> str:
-    """Return the once key of a renewal that waits: one a grant."""
-    return f"renew:{grant_id}:pending"
+def renewal_key(grant_id: str, version: int) -> str:
+    """Return the once key of a renewal that waits: one a grant, for one version's terms."""
+    return f"renew:{grant_id}:pending:{version}"

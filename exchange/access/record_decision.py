@@ -97,7 +97,7 @@ class Record:
         if self._renews is None:
             stands = [ask_key, pending_key(ask_key, self._parties.offering.version)]
         else:
-            stands = [renewal_key(self._renews.id)]
+            stands = [renewal_key(self._renews.id, self._parties.offering.version)]
         return Write(
             [self._event],
             reads=reads,

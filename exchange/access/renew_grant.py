@@ -7,18 +7,18 @@ ended, or is suspended.
 
 from collections.abc import Mapping
 
-from exchange.access.acts import NEVER_MS
+from exchange.access.acts import NEVER_MS, check_prolongs
 from exchange.access.keys import renewal_key
 from exchange.access.model import Answer, Ask, Grant, policy_input
 from exchange.access.record_decision import Record
-from exchange.access.request_access import WALKS, Desk, answered_by, apply, decide, load_fresh
+from exchange.access.request_access import Desk, answered, apply, decide, load_fresh, until_fresh
 from exchange.access.store import GRANTS
 from exchange.catalog.form import Value
-from exchange.clock import DAY_MS, now_ms
-from exchange.errors import Conflict, Forbidden, Unavailable
+from exchange.clock import now_ms
+from exchange.errors import Conflict, Forbidden
 from exchange.http import Caller
 from exchange.ledger.once import idempotency
-from exchange.ledger.write import Met, Once, Stale
+from exchange.ledger.write import Met, Once
 from exchange.participants.store import acting
 
 
@@ -35,12 +35,13 @@ async def renew_grant(
 
     Raises NotFound, Forbidden, Conflict, BadInput, Unavailable.
     """
-    for _ in range(WALKS):
-        try:
-            return await _walk(desk, caller, grant_id, days, form, accepted_terms, idempotency_key)
-        except Stale:
-            continue
-    raise Unavailable("decision_stale", "What this rests on kept changing.", hint="Try again.")
+    body = ["renew", grant_id, days, dict(form), accepted_terms]
+
+    async def walk(_fresh: bool) -> Answer:
+        once = (body, idempotency_key)
+        return await _walk(desk, caller, grant_id, days, form, accepted_terms, once)
+
+    return await until_fresh(desk, caller, body, idempotency_key, walk)
 
 
 async def _walk(
@@ -50,16 +51,11 @@ async def _walk(
     days: int,
     form: Mapping[str, Value],
     accepted_terms: str | None,
-    idempotency_key: str | None,
+    once_only: tuple[object, str | None],
 ) -> Answer:
     grant = await desk.store.grant_for(grant_id, caller)
     now = now_ms()
-    body = ["renew", grant_id, days, dict(form), accepted_terms]
-    known = await desk.store.met(
-        [each.key for each in idempotency(caller.client_id, idempotency_key, body, "")], now
-    )
-    if known is not None:  # what was done is answered alike, whatever has become of it
-        return await desk.store.answer(answered_by(known, body), caller)
+    body, idempotency_key = once_only
     _check(grant, caller, days, now)
     parties = await load_fresh(
         desk, grant.client_id, grant.consumer_id, grant.provider_id, grant.offering_id
@@ -77,11 +73,12 @@ async def _walk(
     record = Record(desk.ledger, parties, ask, decision, document, now, renews=grant)
     once = [*idempotency(caller.client_id, idempotency_key, body, record.request_id)]
     if decision.outcome == "needs_approval":
-        once.append(Once(renewal_key(grant.id), NEVER_MS, {"id": record.request_id}))
+        key = renewal_key(grant.id, parties.offering.version)
+        once.append(Once(key, NEVER_MS, {"id": record.request_id}))
     reads = {**parties.reads(desk.policy), **acting(caller), (GRANTS, grant.id): grant.rev}
     result = await desk.ledger.commit(record.write(reads, once, grant.ask))
     if isinstance(result, Met):
-        return await desk.store.answer(answered_by(result, body), caller)
+        return await answered(desk, caller, ask, result, body)
     return record.answer(result.first_index, result.receipts[0])
 
 
@@ -92,9 +89,6 @@ def _check(grant: Grant, caller: Caller, days: int, now: int) -> None:
     if state != "active":
         hint = "A hold must be lifted first." if state == "suspended" else "Ask for access anew."
         raise Conflict(f"grant_{state}", f"The grant is {state}.", hint=hint)
-    if now + days * DAY_MS <= grant.ends_ms:
-        raise Conflict(
-            "renewal_shortens",
-            f"The grant lasts longer than {days} days from now as it is.",
-            hint="Days count from now: ask for more, or later.",
-        )
+    check_prolongs(
+        grant, grant.offering_version, days, now
+    )  # a version is never newer than today's

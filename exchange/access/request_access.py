@@ -14,8 +14,10 @@
 walks and the answer is 503.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
+from exchange.access.acts import PENDING
 from exchange.access.keys import ask_once
 from exchange.access.model import Answer, Ask, policy_input
 from exchange.access.parties import Parties
@@ -61,11 +63,36 @@ async def request_access(
 
     Raises NotFound, Forbidden, Unavailable. A denial is an Answer, not an error.
     """
-    for walk in range(WALKS):
+    body = ask.as_document()
+
+    async def walk(fresh: bool) -> Answer:
+        return await _walk(desk, caller, ask, body, idempotency_key, fresh=fresh)
+
+    return await until_fresh(desk, caller, body, idempotency_key, walk)
+
+
+async def until_fresh(
+    desk: Desk,
+    caller: Caller,
+    body: object,
+    idempotency_key: str | None,
+    walk: Callable[[bool], Awaitable[Answer]],
+) -> Answer:
+    """Walk until nothing that was read has changed meanwhile, past all caches from the second time.
+
+    A refusal gives way to what the same key did before, as in `commit_fresh`.
+    """
+    for turn in range(WALKS):
         try:
-            return await _walk(desk, caller, ask, idempotency_key, fresh=walk > 0)
+            return await walk(turn > 0)
         except Stale:
             continue
+        except ExchangeError:
+            keys = [each.key for each in idempotency(caller.client_id, idempotency_key, body, "")]
+            known = await desk.ledger.met(keys, now_ms())
+            if known is None:
+                raise
+            return await desk.store.answer(first_outcome(known, body), caller)
     raise Unavailable(
         "decision_stale",
         "What this decision rests on kept changing, or this worker's policies are not in force.",
@@ -74,7 +101,13 @@ async def request_access(
 
 
 async def _walk(
-    desk: Desk, caller: Caller, ask: Ask, idempotency_key: str | None, *, fresh: bool
+    desk: Desk,
+    caller: Caller,
+    ask: Ask,
+    body: object,
+    idempotency_key: str | None,
+    *,
+    fresh: bool,
 ) -> Answer:
     # 1. who asks, for what
     parties = await load_parties(desk, caller, ask.offering_id, fresh=fresh)
@@ -90,7 +123,7 @@ async def _walk(
     # 5. the write
     record = Record(desk.ledger, parties, ask, decision, document, now)
     reads, request_id = parties.reads(desk.policy), record.request_id
-    body, ask_key = ask.as_document(), ask.key(caller.client_id)
+    ask_key = ask.key(caller.client_id)
     once = [
         *idempotency(caller.client_id, idempotency_key, body, request_id),
         ask_once(decision, ask, ask_key, parties.offering.version, request_id, reads, now),
@@ -101,7 +134,7 @@ async def _walk(
 
     # 7. the answer
     if isinstance(result, Met):
-        return await desk.store.answer(answered_by(result, body), caller)
+        return await answered(desk, caller, ask, result, body)
     return record.answer(result.first_index, result.receipts[0])
 
 
@@ -139,11 +172,24 @@ def check_terms(digest: str | None, accepted: str | None) -> None:
     )
 
 
-def answered_by(met: Met, body: object) -> str:
-    """Return the request that a met once key stands for; raises BadInput for a reused key."""
+async def answered(desk: Desk, caller: Caller, ask: Ask, met: Met, body: object) -> Answer:
+    """Return the request that a met once key stands for; raises BadInput for a reused key.
+
+    Raises Conflict where it is another that waits: for other days, or with another form.
+    """
     if met.key.startswith(PREFIX):
-        return first_outcome(met, body)
-    return str((met.outcome or {})["id"])
+        return await desk.store.answer(first_outcome(met, body), caller)
+    stands = await desk.store.answer(str((met.outcome or {})["id"]), caller)
+    names = ("days", "form", "accepted_terms")
+    differs = [name for name in names if getattr(stands.ask, name) != getattr(ask, name)]
+    if stands.status == PENDING and differs:
+        raise Conflict(
+            "asked_already",
+            f"{stands.request_id} asks for this already and waits; others: {', '.join(differs)}.",
+            hint="Withdraw it to ask anew; where the platform has asked back, answer it instead.",
+            members={"access_request_id": stands.request_id, "differs": differs},
+        )
+    return stands
 
 
 async def load_parties(desk: Desk, caller: Caller, offering_id: str, *, fresh: bool) -> Parties:
@@ -178,10 +224,7 @@ async def load_fresh(
 
 async def in_version(desk: Desk, offering: Offering, version: int) -> Offering:
     """Return an offering with the terms and files of one of its published versions."""
-    if offering.version == version:
-        return offering
-    terms, objects = await desk.catalog.version(offering.id, version)
-    return replace(offering, version=version, terms=terms, objects=objects)
+    return await desk.catalog.in_version(offering, version)
 
 
 async def decide(policy: PolicyInForce, document: PolicyInput) -> Decision:

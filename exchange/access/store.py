@@ -24,7 +24,6 @@ from exchange.catalog.store import OFFERINGS
 from exchange.clock import now_ms
 from exchange.errors import NotFound
 from exchange.http import Caller
-from exchange.ledger.commit import ONCE
 from exchange.ledger.ledger import Ledger
 from exchange.ledger.write import Met
 from exchange.participants.store import ORGANISATIONS
@@ -72,12 +71,7 @@ class AccessStore:
 
     async def met(self, keys: Sequence[str], now_ms: int) -> Met | None:
         """Return the first of these once keys that was met and has not expired."""
-        query = select(ONCE.c.key, ONCE.c.outcome).where(
-            ONCE.c.key.in_(keys), ONCE.c.expires_ms > now_ms
-        )
-        rows = await self.db.point(lambda c: c.execute(query).all())
-        outcomes: dict[str, Any] = dict(rows)
-        return next((Met(key, outcomes[key]) for key in keys if key in outcomes), None)
+        return await self.ledger.met(keys, now_ms)
 
     async def grant(self, grant_id: str) -> Grant | None:
         """Return a grant, read now."""
@@ -169,7 +163,7 @@ class AccessStore:
         return [_answer(row) for row in rows]
 
     async def steps(
-        self, request_id: str, after: str | None = None, limit: int = MAX_STEPS + 1
+        self, request_id: str, after: str | None = None, limit: int = 10 * MAX_STEPS
     ) -> Sequence[Row[Any]]:
         """Return what was done about a request, in order."""
         query = (
@@ -182,10 +176,13 @@ class AccessStore:
             query = query.where(STEPS.c.id > after)
         return await self.db.read(lambda c: c.execute(query).all())
 
-    async def count_steps(self, request_id: str) -> int:
-        """Return how many steps a request has had."""
+    async def count_steps(self, request_id: str, org_id: str, *, comments: bool) -> int:
+        """Return how many steps of a request an organisation took: comments, or all others."""
         query = select(func.count()).where(
-            STEPS.c.log_id == self.ledger.log_id, STEPS.c.request_id == request_id
+            STEPS.c.log_id == self.ledger.log_id,
+            STEPS.c.request_id == request_id,
+            STEPS.c.by_org == org_id,
+            STEPS.c.kind == "commented" if comments else STEPS.c.kind != "commented",
         )
         return await self.db.point(lambda c: int(c.execute(query).scalar_one()))
 

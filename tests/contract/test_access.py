@@ -75,7 +75,14 @@ async def test_a_denial_and_a_question_are_leaves_too(database, world):
 async def test_asking_again_finds_the_same_answer(database, world, approval):
     world.offering = await world.publish(approval=approval)
     first = await world.ask()
-    for more in ({}, {"days": 7}, {"key": "fresh"}):
+    same = [{}, {"key": "fresh"}]
+    if approval == "automatic":  # a grant stands, whatever else is asked for
+        same.append({"days": 7})
+    else:
+        with pytest.raises(Conflict) as refused:
+            await world.ask(days=7)
+        assert refused.value.code == "asked_already"
+    for more in same:
         again = await world.ask(**more)
         assert (again.request_id, again.grant) == (first.request_id, first.grant)
         assert not again.is_new

@@ -254,18 +254,18 @@ def _judge_requests(sql: Sql, log: Judged, decisions: dict[str, tuple[str, str]]
     )
     assert {request_id for _, request_id in decisions.values()} == {row[0] for row in requests}
     place = {event["id"]: index for index, event in enumerate(log.events)}
+    gone = {e["subject"]: place[e["id"]] for e in log.events if "grant.revoked" in e["type"]}
     for request_id, status, decision_id, grant_id, renews, waits_for in requests:
         outcome, of = decisions[decision_id]
         assert of == request_id
-        last = [
-            kind for _, e, r, kind in sorted(steps, key=lambda s: place[s[1]]) if r == request_id
-        ]
+        own = [(place[event], kind) for _, event, of, kind in steps if of == request_id]
+        last = [kind for _, kind in sorted(own)]
         ended = None
-        for kind in last:
+        for at, kind in sorted(own):
             if kind in ("rejected", "withdrawn", "lapsed"):
                 ended = kind
-            elif kind == "appealed" and ended != "withdrawn":  # of a grant, if it was withdrawn
-                ended = None
+            elif kind == "appealed" and ended != "withdrawn" and gone.get(renews, at) >= at:
+                ended = None  # else it is of the grant
         expected = {"permit": "permitted", "deny": "denied"}.get(outcome, "pending_approval")
         if expected == "permitted" and "approved" in last:
             expected = "approved"
