@@ -27,7 +27,7 @@ from connectors.objects import (
 )
 from connectors.paths import is_folder, is_path, open_node, open_path, require_owner, segments
 from connectors.tables import MOST_FILES, TableFile, read_tables, table_format
-from connectors.upload import Upload
+from connectors.upload import Upload, publish_hidden
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -100,6 +100,15 @@ class FileSource:
         finally:
             await asyncio.shield(_in(self._readers, upload.discard))
         return FileObject(name, upload.size, sha256, media_type(name))
+
+    async def adopt(
+        self, org_id: str, hidden: str, name: str, size: int, sha256: str
+    ) -> FileObject:
+        """Publish a file that arrived in the organisation's incoming folder, as `store` does."""
+        parts, root = segments(name), self._root
+        owner = require_owner(org_id)
+        await _in(self._hashers, publish_hidden, root, owner, hidden, parts, sha256, self._same)
+        return FileObject(name, size, sha256, media_type(name))
 
     def close(self) -> None:
         """Let the threads end, once nothing is delivered any more."""

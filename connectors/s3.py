@@ -14,13 +14,23 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from connectors.gateway.door import Connections, DoorUnavailable, FileObject
+from connectors.gateway.door import Connection, Connections, DoorUnavailable, FileObject
 from connectors.gateway.problems import NotNow
 from connectors.gateway.source import SourceProblem
 from connectors.objects import MAX_OBJECTS, empty, exists, media_type, not_found, refused, too_many
 from connectors.paths import is_path, segments
 from connectors.remember import Remembered
-from connectors.s3_bucket import LARGEST_PUT, Bucket, Missing, Stat, Taken
+from connectors.s3_bucket import (
+    LARGEST_PUT,
+    Away,
+    Bucket,
+    Denied,
+    Inward,
+    Missing,
+    Stat,
+    StoreProblem,
+    Taken,
+)
 from connectors.s3_object import S3Object, hash_object
 from connectors.s3_peek import peek_tables
 from connectors.s3_pool import within
@@ -31,6 +41,13 @@ from exchange.outward.allow import AllowList
 
 LIST_SECONDS: Final = 20.0
 MOST_KEY: Final = 1024
+CHECK_SECONDS: Final = 10.0
+_CODES: Final = {
+    Missing: "bucket_unknown",
+    Denied: "credential_refused",
+    Away: "not_reached",
+    Inward: "address_not_allowed",
+}
 _AT_ONCE: Final = 8  # objects of one offering that are hashed
 _HASHES: Final = 10_000
 _BUCKETS: Final = 256
@@ -105,13 +122,18 @@ class S3Source:
         with as_reader():
             return await self._peekers.run(org_id, peek)
 
+    async def require(self, org_id: str, connection_id: str) -> None:
+        """Raise SourceProblem where a platform has no such connection to a store."""
+        await self._bucket(org_id, {"connection": connection_id})
+
     async def store(
         self, org_id: str, connection_id: str, name: str, file: BinaryIO, item: FileObject
     ) -> FileObject:
         """Put a file that is here whole under a key; never over another object.
 
-        `item` says its size and hash. The same content again is answered alike. A store that knows
-        no If-None-Match can be raced by another writer of the same key; there we look beforehand.
+        `item` says its size and hash; the file is closed in the end. The same content again is
+        answered alike. A store that knows no If-None-Match can be raced by another writer of the
+        same key; there we look beforehand.
         Raises SourceProblem: `path_refused`, `object_too_large`, `object_exists`, as `describe`.
         """
         key = "/".join(segments(name))
@@ -126,6 +148,8 @@ class S3Source:
                 with suppress(Taken):  # perhaps by the same content
                     bucket.put(key, file, item.bytes, item.sha256, item.media_type)
                 there = bucket.stat(key)
+            finally:  # here, since whoever waited may be gone
+                file.close()
             if there.size != item.bytes or self._sha256(bucket, there) != item.sha256:
                 raise Taken
             return there
@@ -136,6 +160,23 @@ class S3Source:
             except Taken:
                 raise exists() from None
         return FileObject(name, item.bytes, item.sha256, item.media_type, stat.tag, stat.version_id)
+
+    async def check(self, connection: Connection) -> str:
+        """Try a connection, and return a code: `reachable`, or what is in the way."""
+
+        def check() -> None:
+            bucket = Bucket(connection, self._allow)
+            try:
+                with within(CHECK_SECONDS):
+                    next(bucket.keys(""), None)
+            finally:
+                bucket.close()
+
+        try:
+            await self._hashers.run(connection.org_id, check)
+        except StoreProblem as error:
+            return _CODES.get(type(error), "store_unfit")
+        return "reachable"
 
     def close(self) -> None:
         """Let the threads end, once nothing is delivered any more."""

@@ -20,8 +20,8 @@ from connectors.gateway.source import SourceProblem
 from connectors.objects import exists
 from connectors.paths import is_folder, open_node, opened_folder
 
-_INCOMING: Final = ".incoming"
-_FORGOTTEN_SECONDS: Final = 86_400
+INCOMING: Final = ".incoming"
+FORGOTTEN_SECONDS: Final = 86_400
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _IN_THE_WAY = (errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENAMETOOLONG)
@@ -40,13 +40,13 @@ class Upload:
         self._org_id = org_id
         self._name = secrets.token_hex(16)
         self._digest = hashlib.sha256()
-        with _storage(), self._incoming() as folder:
-            _sweep(folder)
+        with storing(), incoming(self._root, self._org_id) as folder:
+            sweep(folder)
             self._file = FileIO(os.open(self._name, _CREATE, 0o640, dir_fd=folder), "wb")
 
     def write(self, chunk: bytes) -> None:
         """Append; raises SourceProblem `storage_full`."""
-        with _storage():
+        with storing():
             rest = memoryview(chunk)
             while rest:
                 rest = rest[self._file.write(rest) :]
@@ -56,42 +56,46 @@ class Upload:
     def publish(self, parts: tuple[str, ...], same: Same) -> str:
         """Give the file its name, durably, and return its sha256 (hex). Raises SourceProblem."""
         sha256 = self._digest.hexdigest()
-        with _storage():
+        with storing():
             os.fsync(self._file.fileno())
-            folders = (self._org_id, *parts[:-1])
-            with opened_folder(self._root, folders, make=True) as folder:
-                self._link(parts[-1], folder, sha256, same)
-                os.fsync(folder)
+        publish_hidden(self._root, self._org_id, self._name, parts, sha256, same)
         return sha256
 
     def discard(self) -> None:
         """Drop what is not published; harmless afterwards and when called twice."""
         self._file.close()
-        with suppress(OSError), self._incoming() as folder:
+        with suppress(OSError), incoming(self._root, self._org_id) as folder:
             os.unlink(self._name, dir_fd=folder)
 
-    def _link(self, name: str, folder: int, sha256: str, same: Same) -> None:
+
+def publish_hidden(
+    root: Path, org_id: str, hidden: str, parts: tuple[str, ...], sha256: str, same: Same
+) -> None:
+    """Give an incoming file that is on disk its name, durably. Raises SourceProblem."""
+    with storing(), opened_folder(root, (org_id, *parts[:-1]), make=True) as folder:
         try:
-            with self._incoming() as incoming:
-                os.link(self._name, name, src_dir_fd=incoming, dst_dir_fd=folder)
+            with incoming(root, org_id) as hidden_in:
+                os.link(hidden, parts[-1], src_dir_fd=hidden_in, dst_dir_fd=folder)
         except FileExistsError:
-            node = open_node(name, folder)
+            node = open_node(parts[-1], folder)
             try:
-                if not is_folder(node) and same(node, sha256):
-                    return
+                if is_folder(node) or not same(node, sha256):
+                    raise exists() from None
             finally:
                 os.close(node)
-            raise exists() from None
-
-    @contextmanager
-    def _incoming(self) -> Iterator[int]:
-        with opened_folder(self._root, (self._org_id, _INCOMING), make=True) as folder:
-            yield folder
+        os.fsync(folder)
 
 
-def _sweep(folder: int) -> None:
-    """Drop what programs that were killed left behind."""
-    oldest = time.time() - _FORGOTTEN_SECONDS
+@contextmanager
+def incoming(root: Path, org_id: str) -> Iterator[int]:
+    """Give a descriptor of the folder in which an organisation's files arrive."""
+    with opened_folder(root, (org_id, INCOMING), make=True) as folder:
+        yield folder
+
+
+def sweep(folder: int) -> None:
+    """Drop what programs that were killed, or gave up, left behind."""
+    oldest = time.time() - FORGOTTEN_SECONDS
     for name in os.listdir(folder):
         with suppress(FileNotFoundError):
             if os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime < oldest:
@@ -99,7 +103,7 @@ def _sweep(folder: int) -> None:
 
 
 @contextmanager
-def _storage() -> Iterator[None]:
+def storing() -> Iterator[None]:
     """Put the system's errors into the caller's words."""
     try:
         yield

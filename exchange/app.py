@@ -23,6 +23,7 @@ from exchange.access.authorize_grant import authorize_grant
 from exchange.catalog.api import dcat as dcat_api
 from exchange.catalog.api import offerings as catalog_api
 from exchange.catalog.api import previews as previews_api
+from exchange.catalog.api import uploads as uploads_api
 from exchange.catalog.api import versions as catalog_versions_api
 from exchange.clock import now_ms
 from exchange.connections.api import connections as connections_api
@@ -35,6 +36,7 @@ from exchange.ledger.api import tiles as tiles_api
 from exchange.ledger.write import Stale
 from exchange.logs import set_up_logging
 from exchange.mounted_gateway import MountedDoor, MountedSources
+from exchange.mounted_stores import StoreChecker
 from exchange.oauth import api as oauth_api
 from exchange.oauth.authenticate import Authenticator
 from exchange.oauth.model import GrantForToken
@@ -131,7 +133,7 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
         oauth_api.router(parts.token_keys, settings, parts.participants, parts.ledger, for_token),
         gateway_api.router(
             MountedDoor(desk, parts.watchers, settings.session_minutes),
-            {"files": parts.files},
+            {"files": parts.files, "s3": parts.s3},
             lambda: parts.token_keys.public,
             issuer=settings.issuer_url,
             audience=settings.connector_url,
@@ -144,9 +146,10 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
             parts.ledger,
             parts.catalog,
             parts.participants,
-            MountedSources(parts.files, settings.upload_bytes),
+            MountedSources(parts.files, parts.s3, settings.upload_bytes),
             page,
         ),
+        uploads_api.router(parts.uploads),
         catalog_versions_api.router(parts.catalog, page),
         previews_api.router(parts.catalog, parts.participants),
         dcat_api.router(parts.catalog, parts.participants, settings.issuer_url, page),
@@ -154,7 +157,7 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
         members_api.router(parts.ledger, parts.participants),
         engagements_api.router(parts.engagements, parts.participants, page),
         connections_api.router(
-            parts.connection_desk, {"s3": parts.reach, "http": parts.reach}, page
+            parts.connection_desk, {"s3": StoreChecker(parts.s3), "http": parts.reach}, page
         ),
         keys_api.router(parts.ledger, parts.connection_desk.store, parts.connection_desk.vault),
         webhooks_api.router(parts.webhooks, parts.participants, parts.webhook_allow, page),

@@ -16,7 +16,7 @@ from exchange.settings import Settings
 
 Header = tuple[bytes, bytes]
 log_to = logging.getLogger("exchange.access")
-UPLOADS = "/v1/files/"
+UPLOADS = {"PUT": "/v1/files/", "PATCH": "/v1/uploads/"}
 GRANTS, CALL = "/gateway/grants/", "/call/"
 GONE = 499  # in the log only: the client went away before there was an answer
 SECURITY_HEADERS = [
@@ -54,7 +54,8 @@ class _Visit:
     def __init__(self, settings: Settings, scope: Scope, receive: Receive, send: Send) -> None:
         self._scope, self._receive, self._send = scope, receive, send
         self._seconds, self._head_limit = settings.request_seconds, settings.header_bytes
-        self._is_upload = scope["path"].startswith(UPLOADS) and scope["method"] == "PUT"
+        uploads = UPLOADS.get(scope["method"])
+        self._is_upload = uploads is not None and scope["path"].startswith(uploads)
         self._limit = settings.upload_bytes if self._is_upload else settings.body_bytes
         self._is_call = scope["path"].startswith(GRANTS) and CALL in scope["path"]
         if self._is_call:

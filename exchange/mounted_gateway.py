@@ -9,6 +9,7 @@ from typing import Any
 
 from connectors.files import FileSource
 from connectors.gateway.door import Delivery, DoorRefused, DoorUnavailable, FileObject, Use
+from connectors.s3 import S3Source
 from exchange.access.allowance import UseOf
 from exchange.access.model import Grant
 from exchange.access.record_use import record_use
@@ -117,19 +118,13 @@ def _refusal(error: ExchangeError) -> DoorRefused | DoorUnavailable:
 
 
 class MountedSources:
-    """`catalog.model.Sources` over the files connector."""
+    """`catalog.model.Sources` over the connectors of datasets."""
 
-    def __init__(self, files: FileSource, upload_bytes: int) -> None:
-        self._files, self._limit = files, upload_bytes
+    def __init__(self, files: FileSource, s3: S3Source, upload_bytes: int) -> None:
+        self._files, self._s3, self._limit = files, s3, upload_bytes
 
     async def describe(self, org_id: str, source: Mapping[str, Any]) -> tuple[SourceObject, ...]:
         """Name, measure and hash what a source holds."""
-        if source.get("connector", "files") != "files":
-            raise BadInput(
-                "connector_not_served",
-                "This exchange does not deliver from such a source yet.",
-                status=422,
-            )
         path = source.get("path")
         if not isinstance(path, str):
             raise BadInput(
@@ -138,7 +133,10 @@ class MountedSources:
                 status=422,
                 hint="PUT /v1/files/NAME uploads a file; then set source.path to its name.",
             )
-        found = await self._files.describe(org_id, path)
+        if source.get("connector") == "s3":
+            found = await self._s3.describe(org_id, source)
+        else:
+            found = await self._files.describe(org_id, path)
         return tuple(SourceObject(**dataclasses.asdict(item)) for item in found)
 
     async def peek(
@@ -146,7 +144,8 @@ class MountedSources:
     ) -> Sequence[Table]:
         """Read schemas and first rows of those objects that are tables."""
         items = [FileObject(**dataclasses.asdict(item)) for item in objects]
-        found = await self._files.peek(org_id, source, items, rows)
+        connector = self._s3 if source.get("connector") == "s3" else self._files
+        found = await connector.peek(org_id, source, items, rows)
         return [Table(**dataclasses.asdict(table)) for table in found]
 
     async def store(self, org_id: str, name: str, chunks: AsyncIterator[bytes]) -> SourceObject:

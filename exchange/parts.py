@@ -11,6 +11,8 @@ from typing import IO, Any
 from connectors.files import FileSource
 from connectors.forward.limits import MOST
 from connectors.http import HttpSource
+from connectors.resumable import ResumableUploads
+from connectors.s3 import S3Source
 from exchange.access.chase_requests import chase_requests
 from exchange.access.close_sessions import close_sessions
 from exchange.access.forget_rates import forget_rates
@@ -51,6 +53,7 @@ from exchange.webhooks.send import MessageKey, Sender
 from exchange.webhooks.store import WebhookStore
 
 log_to = logging.getLogger("exchange")
+FORGET_SECONDS = 3600.0
 NOTHING = {
     "id": "off_0",
     "version": 1,
@@ -93,6 +96,8 @@ class Parts:
     reach: ReachChecker
     files: FileSource
     services: HttpSource
+    s3: S3Source
+    uploads: ResumableUploads
     tasks: Sequence[asyncio.Task[None]]
     lock: IO[bytes] | None
 
@@ -121,6 +126,8 @@ class Parts:
         await self.reach.aclose()
         await self.services.aclose()
         await self.engine.aclose()
+        self.uploads.close()
+        self.s3.close()
         self.files.close()
         self.db.close()
         if self.lock is not None:
@@ -169,6 +176,11 @@ async def open_parts(settings: Settings) -> Parts:
         resealer = Resealer(ledger, connections.store, connections.vault)
         mounted = MountedConnections(connections.store, connections.vault)
         most = replace(MOST, request_bytes=settings.call_bytes)
+        scratch = make_private_dir(settings.state_dir / "scratch", "copies of tables being read")
+        s3 = S3Source(mounted, upstream_allow, scratch)
+        undo.callback(s3.close)
+        uploads = ResumableUploads(settings.data, files, s3, settings.upload_bytes)
+        undo.callback(uploads.close)
         desk = Desk(ledger, participants, catalog, policy, store)
         engagements = EngagementsStore(ledger)
         token_keys, webhooks = load_token_keys(settings.keys_dir), WebhookStore(ledger)
@@ -180,6 +192,7 @@ async def open_parts(settings: Settings) -> Parts:
             asyncio.create_task(
                 _sweep(desk, engagements, resealer, settings.sweep_seconds), name="sweep"
             ),
+            asyncio.create_task(_forget(uploads), name="forget uploads"),
             asyncio.create_task(LogIndex(ledger).run(), name="log index"),
             asyncio.create_task(Redecider(desk).run(), name="redecide"),
         ]
@@ -204,6 +217,8 @@ async def open_parts(settings: Settings) -> Parts:
             services=HttpSource(mounted, upstream_allow, most=most),
             reach=ReachChecker(upstream_allow),
             files=files,
+            s3=s3,
+            uploads=uploads,
             tasks=tasks,
             lock=lock,
         )
@@ -298,6 +313,16 @@ async def _sweep(
             await resealer.run()
         except Exception:  # it must be tried again
             log_to.exception("sweep_failed")
+
+
+async def _forget(uploads: ResumableUploads) -> None:
+    """Drop uploads that nobody goes on with."""
+    while True:
+        try:
+            await uploads.sweep()
+        except Exception:  # it must be tried again
+            log_to.exception("uploads_not_swept")
+        await asyncio.sleep(FORGET_SECONDS)
 
 
 async def _followed(desk: Desk) -> int:

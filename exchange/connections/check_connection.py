@@ -29,6 +29,8 @@ WORDS = {
     "not_reached": "The connection is refused or breaks off.",
     "not_http": "What answers there does not speak HTTP.",
     "credential_refused": "It answers, and refuses the credential (401 or 403).",
+    "store_unfit": "It answers, not as S3 does for this bucket and region; or it redirects.",
+    "bucket_unknown": "It answers, and has no such bucket.",
     "reachable": "It answers.",
 }
 

@@ -42,6 +42,8 @@ OWN = {
     "/v1/keys/master",
     "/v1/log/reads",
     "/v1/me",
+    "/v1/uploads",
+    "/v1/uploads/{upload_id}",
     "/v1/webhooks",
     "/v1/webhooks/{webhook_id}",
 }

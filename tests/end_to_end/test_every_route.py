@@ -25,6 +25,7 @@ from schemathesis.specs.openapi.checks import (
 from exchange.client.profile import jwks_of, new_profile
 from tests.support.actors import TERMS, engagement
 from tests.support.good_requests import GOOD, ORGANISATION, PERSON, assertion_form, org
+from tests.support.good_uploads import upload
 from tests.support.story import (
     CONNECTION,
     CREDENTIAL,
@@ -46,6 +47,7 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
+schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
 ELSEWHERE = ("urn:exchange:problem:route_unknown", "urn:exchange:problem:method_not_allowed")
 
 
@@ -118,6 +120,7 @@ def known(world: World, label: str) -> dict[str, list[str]]:
         "connection_id": [
             world.spare_connection if label.startswith(("PUT", "DELETE")) else world.connection
         ],
+        "upload_id": [upload(world)] if "upload_id" in label else [],
         "level": ["0"],
         "version": [1, 2],
         "path": ["stats/a", "x"] if "/call/" in label else ["000.p/1"],
@@ -135,6 +138,7 @@ def good_body(world: World, label: str) -> dict[str, Any]:
         "POST /v1/organisations/{org_id}/members": PERSON,
         "PUT /v1/members/{member_id}": {"roles": ["developer"]},
         "POST /v1/invitations/accept": {"invitation": "0" * 43, "jwks": jwks_of(new_profile(""))},
+        "POST /v1/uploads": {"name": "fuzz.csv", "bytes": 3},
         "POST /v1/offerings": TERMS,
         "PUT /v1/offerings/{offering_id}": TERMS,
         "POST /v1/access-requests": asked,

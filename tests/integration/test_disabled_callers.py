@@ -66,7 +66,7 @@ async def content():
 async def test_a_disabled_client_changes_nothing(parts, verb):
     ledger, catalog = parts.ledger, parts.catalog
     caller = await organisation(parts, "platform")
-    sources = MountedSources(parts.files, 1000)
+    sources = MountedSources(parts.files, parts.s3, 1000)
     await sources.store(caller.org_id, "data.bin", content())
     more = {"description_en": "", "description_zh": "", "sizes": ["micro"], "max_sessions": None}
     terms = terms_of(TERMS | more)
@@ -107,7 +107,7 @@ async def test_a_disabled_client_changes_nothing(parts, verb):
 
 async def test_a_disabled_platform_revokes_nothing(parts):
     platform, sme = await organisation(parts, "platform"), await organisation(parts, "sme")
-    sources = MountedSources(parts.files, 1000)
+    sources = MountedSources(parts.files, parts.s3, 1000)
     await sources.store(platform.org_id, "data.bin", content())
     more = {"description_en": "", "description_zh": "", "sizes": ["micro", "small"]}
     terms = terms_of(TERMS | more | {"max_sessions": None})

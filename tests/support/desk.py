@@ -155,7 +155,7 @@ class World:
 
     @property
     def sources(self) -> MountedSources:
-        return MountedSources(self.parts.files, 1 << 20)
+        return MountedSources(self.parts.files, self.parts.s3, 1 << 20)
 
     async def ask(self, caller=None, *, key=None, parts=None, **more) -> Answer:
         wanted = Ask(self.offering.id, "logistics_planning", ("read",), 30)

@@ -11,6 +11,7 @@ from exchange.client.profile import jwks_of, new_profile
 from exchange.client.session import Session
 from exchange.formats.tokens import make_client_assertion
 from tests.support.actors import TERMS, ask, engage, engagement, publish
+from tests.support.good_uploads import UPLOADS
 from tests.support.story import CONNECTION, CREDENTIAL, WEBHOOK, World
 from tests.support.upstream import METHODS
 
@@ -196,6 +197,7 @@ GOOD: dict[str, Good] = {
     "POST /v1/invitations/accept": _accept,
     "GET /v1/me": lambda w, send: send("sme", "/v1/me"),
     "PUT /v1/files/{name}": lambda w, send: send("platform", "/v1/files/good.csv", content=b"a,b"),
+    **UPLOADS,
     "POST /v1/offerings": lambda w, send: send("platform", "/v1/offerings", json=TERMS),
     "GET /v1/offerings": lambda w, send: send(
         "sme", "/v1/offerings?limit=1&q=航班&kind=dataset&purpose=logistics_planning"

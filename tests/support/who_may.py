@@ -66,6 +66,13 @@ WHO_MAY: dict[str, set[str]] = {
     "POST /v1/invitations/accept": EVERYBODY,  # whoever holds the invitation
     "GET /v1/me": MEMBERS,
     "PUT /v1/files/{name}": PUBLISHES | RIVAL_PUBLISHES,  # each among its own
+    "POST /v1/uploads": PUBLISHES | RIVAL_PUBLISHES,
+    "GET /v1/uploads": PUBLISHES | RIVAL_PUBLISHES,
+    "GET /v1/uploads/{upload_id}": PUBLISHES,
+    "HEAD /v1/uploads/{upload_id}": PUBLISHES,
+    "PATCH /v1/uploads/{upload_id}": PUBLISHES,
+    "POST /v1/uploads/{upload_id}/complete": PUBLISHES,
+    "DELETE /v1/uploads/{upload_id}": PUBLISHES,
     "POST /v1/offerings": PUBLISHES | RIVAL_PUBLISHES,
     "GET /v1/offerings": MEMBERS,
     "GET /v1/offerings/{offering_id}": MEMBERS,

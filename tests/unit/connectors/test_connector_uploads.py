@@ -138,7 +138,7 @@ async def test_of_uploads_at_once_one_wins(source: FileSource, tmp_path: Path) -
 
 
 async def test_what_a_killed_program_left_is_swept_away(source: FileSource, tmp_path: Path) -> None:
-    for name, age in {"old": upload._FORGOTTEN_SECONDS + 60, "young": 60}.items():
+    for name, age in {"old": upload.FORGOTTEN_SECONDS + 60, "young": 60}.items():
         left = put(tmp_path, f".incoming/{name}")
         os.utime(left, (time.time() - age, time.time() - age))
     await source.store(ORG, "a", chunks(b"x"), 9)
