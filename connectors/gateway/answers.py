@@ -109,7 +109,7 @@ def object_headers(item: FileObject, span: Span | None) -> Mapping[str, str]:
         if _MEDIA_TYPE.fullmatch(item.media_type)
         else "application/octet-stream",
         "Content-Length": str(part.length),
-        "Content-Disposition": _disposition(item.name),
+        "Content-Disposition": disposition(item.name),
         "Repr-Digest": f"sha-256=:{_base64(item.sha256)}:",  # RFC 9530: of the whole, in a 206 too
         **validators(item),
     }
@@ -132,7 +132,7 @@ def validators(item: FileObject) -> Mapping[str, str]:
     }
 
 
-def _disposition(name: str) -> str:
+def disposition(name: str) -> str:
     """RFC 6266: save it under the last part of its name, in ASCII and in full (RFC 8187)."""
     last = name.rpartition("/")[2]
     plain = _PLAIN_NAME.sub("_", last).lstrip(".") or "object"

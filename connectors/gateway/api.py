@@ -13,6 +13,7 @@ from connectors.gateway.parameters import GrantId, bearer
 from connectors.gateway.problems import NotNow, documented
 from connectors.gateway.ranges import Span, whole
 from connectors.gateway.recorded import Recorded, record
+from connectors.gateway.redirect import AUTHORISED, is_redirected, location, redirect
 from connectors.gateway.source import Opened, Source
 from connectors.gateway.stream import ObjectStream
 from connectors.gateway.verify import Trust, verify_grant, verify_object
@@ -39,6 +40,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 _GET_RESPONSES: dict[int | str, dict[str, Any]] = {
     206: {"description": "The range that was asked for", "content": _BINARY, "headers": _HEADERS},
+    307: {"description": "The platform's store has it: Location is good for 30 s, and a secret"},
     **documented(416),
     **_RESPONSES,
 }
@@ -88,20 +90,31 @@ def router(
         name: ObjectName,
         conditions: Annotated[Conditions, Depends()],
     ) -> Response:
-        """Fetch an object or one range of it. Each answer with data is a recorded use."""
+        """Fetch an object or one range of it. Each answer with data is a recorded use.
+
+        Where the offering chose so, the answer is a redirect to the platform's store: fetch the
+        Location within 30 s, with the Range alone, and compare what comes with Repr-Digest.
+        """
         authorization = request.headers.getlist("authorization")
         delivery, item = await verify_object(authorization, grant_id, name, trust)
         if conditions.unmodified(etag(item)):
             return Response(None, 304, validators(item))
         span = conditions.span(etag(item), item.bytes)
+        elsewhere = is_redirected(delivery)
         opened = await _open(sources, delivery, item)
+        part = span or whole(item.bytes)
         try:
-            recorded = await _record(trust, delivery, item, span or whole(item.bytes))
+            if elsewhere:
+                url = await location(opened, item)
+                await _record(trust, delivery, item, part, AUTHORISED)
+                await opened.close()
+                return redirect(url, item)
+            recorded = await _record(trust, delivery, item, part)
         except BaseException:
             await opened.close()
             raise
         status, headers = 206 if span else 200, object_headers(item, span)
-        return ObjectStream(opened, span or whole(item.bytes), recorded, status, headers)
+        return ObjectStream(opened, part, recorded, status, headers)
 
     @routes.head(
         "/grants/{grant_id}/files/{name:path}",
@@ -136,13 +149,15 @@ async def _open(sources: Mapping[str, Source], delivery: Delivery, item: FileObj
     return await source.open(delivery.provider_id, delivery.source, item)
 
 
-async def _record(trust: Trust, delivery: Delivery, item: FileObject, part: Span) -> Recorded:
+async def _record(
+    trust: Trust, delivery: Delivery, item: FileObject, part: Span, method: str = "GET"
+) -> Recorded:
     use = Use(
         grant_id=delivery.grant_id,
         client_id=delivery.client_id,
         object_name=item.name,
         object_version=item.sha256,
-        method="GET",
+        method=method,
         first_byte=part.first,
         last_byte=part.last,
         rev=delivery.rev,

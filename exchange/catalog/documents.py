@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from exchange.catalog.form import FieldKind, FormField
 from exchange.catalog.index import FACETS
-from exchange.catalog.limits import LimitsIn, check_limits
+from exchange.catalog.limits import LimitsIn, check_limits, check_redirect
 from exchange.catalog.model import LISTS, Kind, Offering, Standing, Terms, Version
 from exchange.catalog.sources import Source, check_connector, with_connector
 from exchange.clock import rfc3339
@@ -123,6 +123,7 @@ class OfferingIn(Body):
             raise ValueError("no sample is shown of personal data: set sample_rows to 0")
         check_connector(self.kind, self.source)
         check_limits(self.kind, self.limits)
+        check_redirect(getattr(self.source, "delivery", None), self.limits)
         return self
 
     def terms(self) -> Terms:

@@ -28,6 +28,12 @@ class LimitsIn(Body):
     )
 
 
+def check_redirect(delivery: str | None, limits: LimitsIn) -> None:
+    """Raise ValueError for limits that cannot be held where the platform's store delivers."""
+    if delivery == "redirect" and limits.model_dump(exclude_none=True):
+        raise ValueError("a redirect is not counted: leave limits out, or deliver by stream")
+
+
 def check_limits(kind: Kind, limits: LimitsIn) -> None:
     """Raise ValueError for limits of what such an offering does not deliver."""
     if kind == "dataset" and (limits.calls is not None or limits.paths is not None):

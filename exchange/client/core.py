@@ -91,6 +91,11 @@ class Core:
             if response.status_code != httpx.codes.UNAUTHORIZED or not again or body is not None:
                 break
             self._tokens.pop(scope or "", None)  # it ended early: the exchange has other keys now
+        if response.status_code == httpx.codes.TEMPORARY_REDIRECT and sink is not None:
+            # To the store of a platform that chose so. It gets no token of ours, and the ETag in
+            # our conditions is not its own; what comes is held against its checksum anyway.
+            sent = {k: v for k, v in (headers or {}).items() if k in ("Range", "Accept-Encoding")}
+            response = yield Send("GET", _elsewhere(response), sent, sink=sink)
         return checked(response)
 
     def get(self, path: str, *, scope: str | None = "", **params: Any) -> Flow[Any]:
@@ -127,6 +132,18 @@ class Core:
         except (KeyError, TypeError, AttributeError) as error:
             raise NotAnExchange(f"{path} answers with no list.") from error
         return items
+
+
+def _elsewhere(response: httpx.Response) -> str:
+    """Return where an answer points: one step, never from https to what can be listened to."""
+    here = response.url
+    try:
+        there = here.join(response.headers.get("location", ""))
+    except httpx.InvalidURL as error:
+        raise NotAnExchange("The exchange points to what is no URL.") from error
+    if there.scheme not in ("https", here.scheme) or there.userinfo:
+        raise NotAnExchange("The exchange points to where nothing is fetched from.")
+    return str(there)
 
 
 def is_passing(error: Exception) -> bool:

@@ -7,6 +7,8 @@ import os
 import httpx
 import pytest
 
+from exchange.client import transfer
+from exchange.client.transfer import download
 from tests.support.actors import SME_ATTRIBUTES, TERMS, ask, join, operator
 from tests.support.s3 import REGION, STORES, Store
 from tests.support.story import exchange_on
@@ -87,6 +89,34 @@ def test_objects_are_published_and_delivered_under_a_grant(place) -> None:
         assert secret not in server.log()
         assert secret not in changed.text
         assert secret not in str(platform.get(f"/v1/connections/{connection}"))
+
+
+def test_a_redirected_download_is_recorded_and_its_url_stands_nowhere(place, tmp_path) -> None:
+    store, server, platform, sme = place
+    bucket = store.bucket(versions=True)
+    store.client().put_object(bucket, "bulk/a.bin", io.BytesIO(DATA), len(DATA))
+    connection = connect(platform, store, bucket)
+    published = publish(platform, connection, "bulk/", source={"delivery": "redirect"})
+    grant = ask(sme, published)["grant"]["id"]
+    answer = fetch(server, sme, grant, "a.bin", headers={"Range": "bytes=5-9"})
+    assert (answer.status_code, answer.content) == (307, b"")
+    assert httpx.get(answer.headers["location"]).content == DATA
+    [(path, item)] = sme.run(download(sme.core, grant, tmp_path))
+    assert path.read_bytes() == DATA
+    assert item.sha256 == hashlib.sha256(DATA).hexdigest()
+    part = tmp_path / f"b.bin.{item.sha256[:16]}.part"  # cut after some bytes, it goes on
+    part.write_bytes(DATA[:1000])
+    sme.run(transfer.fetch(sme.core, f"grant:{grant}", item, tmp_path / "b.bin"))
+    assert (tmp_path / "b.bin").read_bytes() == DATA
+    signature = httpx.URL(answer.headers["location"]).params["X-Amz-Signature"]
+    assert signature not in server.log()
+    assert "X-Amz" not in server.log()
+    headers = {"Authorization": f"Bearer {platform.token()}"}
+    limited = TERMS | {"source": published["source"], "limits": {"bytes": 10}}
+    refused = httpx.post(f"{server.url}/v1/offerings", headers=headers, json=limited)
+    assert refused.status_code == 422
+    platform.post(f"/v1/grants/{grant}/revoke", {"reason": "other"})
+    assert fetch(server, sme, grant, "a.bin").status_code in (401, 403)
 
 
 def test_a_connection_that_does_not_work_says_why(place) -> None:
