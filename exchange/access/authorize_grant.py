@@ -20,7 +20,8 @@ from exchange.policy.model import PolicyInput
 HINTS = {
     "suspended": "GET /v1/grants/GRANT says who suspended it and why; it works again once the "
     "holds are lifted. You may appeal.",
-    "revoked": "Ask for access again.",
+    "revoked": "GET /v1/grants/GRANT says who revoked it, when and why. You may appeal, or ask "
+    "anew.",
     "ended": "Ask for access again.",
 }
 

@@ -2,6 +2,7 @@
 
 from sqlalchemy import select
 
+from exchange.access.endings import revoking
 from exchange.access.model import Grant, RevocationReason
 from exchange.access.store import GRANTS, AccessStore
 from exchange.clock import now_ms
@@ -18,9 +19,17 @@ LAST_MINUTE_MS = 60_000
 
 
 async def revoke_grant(
-    ledger: Ledger, store: AccessStore, caller: Caller, grant_id: str, reason: RevocationReason
+    ledger: Ledger,
+    store: AccessStore,
+    caller: Caller,
+    grant_id: str,
+    reason: RevocationReason,
+    text: str = "",
 ) -> tuple[Grant, Receipt | None]:
-    """Revoke a grant for good (its platform, or the operator). Revoking again changes nothing."""
+    """Revoke a grant for good (its platform, or the operator). Revoking again changes nothing.
+
+    `text` is for whoever holds the grant to read, as the reason is.
+    """
     grant = await store.grant_for(grant_id, caller)
     if grant.provider_id != caller.org_id and not caller.operates:
         raise Forbidden("grant_not_yours", "Only its platform or the operator may revoke a grant.")
@@ -36,13 +45,7 @@ async def revoke_grant(
             "ended",
         ):  # another revoked it meanwhile, or the clock ended it
             raise Conflict("grant_ended", "The grant has ended by itself already.")
-        event = ledger.event(
-            "grant.revoked.v1",
-            held.id,
-            {"grant_id": held.id, "reason": reason, "by": caller.client_id},
-            consumer_id=held.consumer_id,
-            provider_id=held.provider_id,
-        )
+        event, row = revoking(ledger, held, caller, reason, text, now_ms())
         update = Update(GRANTS, held.id, held.rev, {"status": "revoked"})
         # The same question may be asked anew, and is decided anew. In its last minute the grant's
         # key is left to expire: a commit that comes late must not free the key of the next grant.
@@ -50,6 +53,7 @@ async def revoke_grant(
         return Write(
             [event],
             reads=acting(caller),
+            inserts=[row],
             updates=[update],
             forgets=[held.ask] if lasts else [],
         )

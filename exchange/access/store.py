@@ -14,6 +14,7 @@ from exchange.access.tables import (
     GrantRow,
     HoldRow,
     RequestRow,
+    RevocationRow,
     RunningUseRow,
     SessionRow,
     StepRow,
@@ -33,6 +34,7 @@ STEPS = StepRow.__table__  # type: ignore[attr-defined]
 DECISIONS = DecisionRow.__table__  # type: ignore[attr-defined]
 GRANTS = GrantRow.__table__  # type: ignore[attr-defined]
 HOLDS = HoldRow.__table__  # type: ignore[attr-defined]
+REVOCATIONS = RevocationRow.__table__  # type: ignore[attr-defined]
 SESSIONS = SessionRow.__table__  # type: ignore[attr-defined]
 USES = UseRow.__table__  # type: ignore[attr-defined]
 RUNNING = RunningUseRow.__table__  # type: ignore[attr-defined]

@@ -181,6 +181,24 @@ class HoldRow(SQLModel, table=True):
     rev: int
 
 
+class RevocationRow(SQLModel, table=True):
+    """Who revoked a grant, and why; the text opens its leaf's commitment."""
+
+    __tablename__: ClassVar[str] = "revocations"
+    __table_args__ = (ForeignKeyConstraint(["log_id", "grant_id"], ["grants.log_id", "grants.id"]),)
+    log_id: str = Field(primary_key=True)
+    grant_id: str = Field(primary_key=True)
+    revoked_by: str
+    by_org: str
+    by_client: str
+    by_member: str | None = None
+    reason: str
+    text: str
+    salt: str
+    at_ms: int = Field(sa_column=big())
+    event_id: str
+
+
 class SessionRow(SQLModel, table=True):
     """Deliveries of one object, or calls, by one client under one grant, a quarter of an hour."""
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from exchange.cli import why
 from exchange.cli.forms import Form, FormFile, form_of
 from exchange.cli.output import (
     DEFAULT_PROFILE,
@@ -35,27 +36,43 @@ def keep_receipt(path: Path | None, answer: dict[str, Any] | None) -> None:
 
 @app.command("list")
 def grant_list(
-    status: Annotated[str | None, typer.Option(help="active, revoked or ended")] = None,
+    status: Annotated[str | None, typer.Option(help="active, suspended, revoked or ended")] = None,
     profile: ProfilePath = DEFAULT_PROFILE,
+    lang: Lang = "en",
     as_json: AsJson = False,
 ) -> None:
-    """List grants that you hold or gave, newest first."""
-    with session(profile, as_json=as_json) as me:
+    """List grants that you hold or gave, newest first, with why one does not go on."""
+    with session(profile, lang, as_json=as_json) as me:
         print_list(
             me.pages("/v1/grants", status=status),
-            ("id", "offering", "purpose", "status", "ends"),
-            lambda g: (g["id"], g["offering_id"], g["purpose"], g["status"], g["ends_at"]),
+            ("id", "offering", "purpose", "status", "ends", "why"),
+            lambda g: (
+                *(g["id"], g["offering_id"], g["purpose"], g["status"], g["ends_at"]),
+                "; ".join(why.stopped(g)),
+            ),
             as_json=as_json,
         )
 
 
 @app.command("show")
 def grant_show(
-    grant: GrantId, profile: ProfilePath = DEFAULT_PROFILE, as_json: AsJson = False
+    grant: GrantId,
+    profile: ProfilePath = DEFAULT_PROFILE,
+    lang: Lang = "en",
+    as_json: AsJson = False,
 ) -> None:
-    """Show a grant."""
-    with session(profile, as_json=as_json) as me:
-        print_document(me.get(f"/v1/grants/{grant}"), as_json=as_json)
+    """Show a grant; of one that was suspended or revoked: by whom, since when and why."""
+    with session(profile, lang, as_json=as_json) as me:
+        print_grant(me.get(f"/v1/grants/{grant}"), as_json=as_json)
+
+
+def print_grant(grant: dict[str, Any], *, as_json: bool) -> None:
+    """Print a grant; for people in words."""
+    told = {
+        "holds": [why.suspended(hold) for hold in grant["holds"]],
+        "revocation": why.revoked(grant),
+    }
+    print_document(grant if as_json else {**grant, **told}, as_json=as_json)
 
 
 @app.command("renew")
@@ -99,15 +116,17 @@ def grant_revoke(
         Literal["terms_breached", "no_longer_offered", "granted_by_mistake", "other"],
         typer.Option(help="Stands in the log"),
     ] = "other",
+    text: Annotated[str, typer.Option(help="For whoever holds it to read")] = "",
     receipt: Receipt = None,
     profile: ProfilePath = DEFAULT_PROFILE,
+    lang: Lang = "en",
     as_json: AsJson = False,
 ) -> None:
-    """Revoke a grant for good (its platform, or the operator)."""
-    with session(profile, as_json=as_json) as me:
-        answer = me.post(f"/v1/grants/{grant}/revoke", {"reason": reason})
+    """Revoke a grant for good, and say why (its platform, or the operator)."""
+    with session(profile, lang, as_json=as_json) as me:
+        answer = me.post(f"/v1/grants/{grant}/revoke", {"reason": reason, "text": text})
         keep_receipt(receipt, answer)
-    print_document(answer["grant"], as_json=as_json)
+    print_grant(answer["grant"], as_json=as_json)
 
 
 @app.command("download")
@@ -115,13 +134,14 @@ def grant_download(
     grant: GrantId,
     folder: Annotated[Path, typer.Option(help="Where the files go")] = Path(),
     profile: ProfilePath = DEFAULT_PROFILE,
+    lang: Lang = "en",
     as_json: AsJson = False,
 ) -> None:
     """Download what a grant allows; a file appears when its checksum is right.
 
     What was cut goes on where it ended, in this call or in the next.
     """
-    with session(profile, as_json=as_json) as me:
+    with session(profile, lang, as_json=as_json) as me:
         done = download(me, grant, folder)
     if as_json:
         print_json([item | {"path": str(path)} for path, item in done])

@@ -22,6 +22,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 
+from exchange.cli import why
 from exchange.client.errors import (
     ClientError,
     NotAsPublished,
@@ -138,6 +139,9 @@ def print_refusal(refusal: Refused) -> None:
     detail = document.get("detail") or document.get("error_description")
     if detail:
         err.print(f"  {plain(detail)}")
+    grant = document.get("grant")
+    for each in why.stopped(grant) if isinstance(grant, dict) else ():
+        err.print(f"  ✗ {plain(each)}")
     if document.get("hint"):
         err.print(f"  → {plain(document['hint'])}")
     if refusal.status >= 500 and document.get("request_id"):

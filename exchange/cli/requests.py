@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from exchange.cli import why
 from exchange.cli.forms import Form, FormFile, form_of
 from exchange.cli.grants import Receipt, keep_receipt
 from exchange.cli.offerings import OfferingId
@@ -82,22 +83,23 @@ def print_request(answer: dict[str, Any], *, as_json: bool) -> None:
         print_said(out, answer)
     elif grant is not None and answer["status"] in ("permitted", "approved"):
         _print_grant(grant)
+    elif answer["closed"] is not None:
+        out.print(plain(f"{answer['id']} {answer['status']} at {answer['closed']['at'][:16]}Z"))
+        out.print(plain(f"  ✗ {why.closed(answer)}"))
     else:
         out.print(plain(f"{answer['id']} {answer['status']}"))
         print_said(out, answer)
 
 
 def _print_grant(grant: dict[str, Any]) -> None:
-    """Say until when a grant is; or that it is not in force, and who suspended it and why."""
+    """Say until when a grant is; or that it is not in force, and who stopped it and why."""
     if grant["status"] == "active":
         out.print(plain(f"{grant['id']} granted until {grant['ends_at']}"))
         return
     out.print(plain(f"{grant['id']} is {grant['status']}: nothing is delivered under it"))
+    for each in why.stopped(grant):
+        out.print(plain(f"  ✗ {each}"))
     for hold in grant["holds"]:
-        by = " ".join(filter(None, ("the", hold["placed_by"], hold["by_organisation_id"])))
-        why = " ".join(filter(None, (hold["reason_text"], hold["text"])))
-        since = f"suspended by {by} since {hold['since'][:16]}Z"
-        out.print(plain(f"  ✗ {since}: {why or 'for a reason between them and its other party'}"))
         out.print(f"  → exchange hold show {plain(hold['hold_id'])}")
 
 
@@ -175,7 +177,7 @@ def requests_list(
             ("id", "purpose", "status", "who has it, or why"),
             lambda r: (
                 *(r["id"], r["purpose"], r["status"]),
-                has_it(r) or "; ".join(s["text"] for s in r["reasons"]),
+                has_it(r) or why.closed(r) or "; ".join(s["text"] for s in r["reasons"]),
             ),
             as_json=as_json,
         )
@@ -191,8 +193,21 @@ def requests_show(
     """Show a request: what was asked, what was decided, who has it until when."""
     with session(profile, lang, as_json=as_json) as me:
         answer = me.get(f"/v1/access-requests/{request}")
-    shown = answer if as_json else {**answer, "waiting": has_it(answer) or None, "receipt": None}
-    print_document(shown, as_json=as_json)
+    print_document(answer if as_json else _in_words(answer), as_json=as_json)
+
+
+def _in_words(answer: dict[str, Any]) -> dict[str, Any]:
+    """Write a request for people. Why it waited is not why it was closed."""
+    said = [] if answer["closed"] is not None else answer["reasons"]
+    return {
+        **answer,
+        "waiting": has_it(answer),
+        "closed": why.closed(answer),
+        "reasons": [each["text"] for each in said],
+        "remedies": [each["text"] for each in answer["remedies"]],
+        "grant": why.standing(answer["grant"]),
+        "receipt": None,
+    }
 
 
 @app.command("steps")

@@ -6,13 +6,16 @@ arrow or duckdb; `verify_delivery` needs webhooks.
 
 from exchange.client.deliveries import Delivery, verify_delivery
 from exchange.client.documents import (
+    Closed,
     Explanation,
     File,
     FormField,
     Grant,
+    Hold,
     Offering,
     Request,
     RequestStep,
+    Revocation,
     Said,
     Waiting,
 )
@@ -35,12 +38,14 @@ from exchange.client.proofs import Proof
 __all__ = [
     "AsyncExchange",
     "ClientError",
+    "Closed",
     "Delivery",
     "Exchange",
     "Explanation",
     "File",
     "FormField",
     "Grant",
+    "Hold",
     "MissingExtra",
     "NotAnExchange",
     "NotAsPublished",
@@ -54,6 +59,7 @@ __all__ = [
     "Refused",
     "Request",
     "RequestStep",
+    "Revocation",
     "Said",
     "Undecided",
     "Waiting",

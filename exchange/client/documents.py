@@ -60,6 +60,9 @@ class Said(Document):
     text: str = ""
     params: Mapping[str, Any] = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        return self.text or self.code
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FormField(Document):
@@ -114,6 +117,44 @@ class Offering(Document):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hold(Document):
+    """What suspends a grant: who placed it, since when, why."""
+
+    hold_id: str
+    placed_by: str
+    by_organisation_id: str | None = None
+    reason: str | None = None
+    reason_text: str | None = None
+    text: str | None = None
+    since: datetime = field(metadata=_by(_TIME))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revocation(Document):
+    """Who revoked a grant, when and why."""
+
+    revoked_by: str
+    by_organisation_id: str = ""
+    reason: str
+    reason_text: str = ""
+    text: str | None = None
+    at: datetime = field(metadata=_by(_TIME))
+    event_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed(Document):
+    """Who closed a request without a grant (None: the clock), when, and in which words."""
+
+    kind: str
+    kind_text: str = ""
+    by_organisation_id: str | None = None
+    text: str | None = None
+    at: datetime = field(metadata=_by(_TIME))
+    event_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Grant(Document):
     """A right to one version of an offering until it ends."""
 
@@ -132,6 +173,14 @@ class Grant(Document):
     terms_digest: str | None = None
     renewals: int = 0
     obligations: Mapping[str, Any] = field(default_factory=dict)
+    holds: tuple[Hold, ...] = field(metadata=_by(_each(Hold.of)), default=())
+    revocation: Revocation | None = field(metadata=_by(_or_none(Revocation.of)), default=None)
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """The log's events that receipts prove: that it was granted, and that it was revoked."""
+        ended = self.revocation
+        return (self.event_id, *([ended.event_id] if ended is not None else []))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,10 +219,17 @@ class Request(Document):
     reasons: tuple[Said, ...] = field(metadata=_by(_each(Said.of)), default=())
     remedies: tuple[Said, ...] = field(metadata=_by(_each(Said.of)), default=())
     waiting: Waiting | None = field(metadata=_by(_or_none(Waiting.read)), default=None)
+    closed: Closed | None = field(metadata=_by(_or_none(Closed.of)), default=None)
     grant: Grant | None = field(metadata=_by(_or_none(Grant.of)), default=None)
     event_id: str
     receipt: str | None = field(default=None, repr=False)
     created_at: datetime = field(metadata=_by(_TIME))
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """The log's events that receipts prove: what was decided, and how it was closed."""
+        closed = self.closed
+        return (self.event_id, *([closed.event_id] if closed is not None else []))
 
     @property
     def is_decided(self) -> bool:
@@ -198,6 +254,11 @@ class RequestStep(Document):
     text: str | None = None
     at: datetime = field(metadata=_by(_TIME))
     event_id: str | None = None
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """The step's event in the log."""
+        return (self.event_id,) if self.event_id else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,10 +12,13 @@ ClientError
 └── ProfileProblem        the profile or its key cannot be used
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import httpx
+
+if TYPE_CHECKING:
+    from exchange.client.documents import Said
 
 
 class ClientError(Exception):
@@ -93,19 +96,21 @@ class Refused(ClientError):
         return dict(found) if isinstance(found, dict) else {}
 
     @property
-    def reasons(self) -> Sequence[str]:
-        """Why the policy refused."""
-        return _texts(self.request.get("reasons"))
+    def reasons(self) -> Sequence["Said"]:
+        """Why: of the policy, or of whoever suspended or revoked the grant."""
+        given = (self.request or self.document).get("reasons")
+        return _each_said(given) or [*_stopped(self.document.get("grant"))]
 
     @property
-    def remedies(self) -> Sequence[str]:
+    def remedies(self) -> Sequence["Said"]:
         """What would make it a yes."""
-        return _texts(self.request.get("remedies"))
+        return _each_said((self.request or self.document).get("remedies"))
 
     def __str__(self) -> str:
-        remedies = self.remedies or ([self.hint] if self.hint else [])
-        lines = [f"{self.detail} ({self.code})", *(f"→ {each}" for each in remedies)]
-        return "\n".join(lines)
+        stopped = [each.text for each in _stopped(self.document.get("grant"))]
+        remedies = [each.text for each in self.remedies] or ([self.hint] if self.hint else [])
+        lines = [*(f"✗ {each}" for each in stopped), *(f"→ {each}" for each in remedies)]
+        return "\n".join([f"{self.detail} ({self.code})", *lines])
 
 
 class NotAuthenticated(Refused):
@@ -118,6 +123,19 @@ def refused(status: int, document: Mapping[str, Any]) -> Refused:
     return (NotAuthenticated if is_unknown else Refused)(status, document)
 
 
-def _texts(said: object) -> list[str]:
+def _each_said(said: object) -> list["Said"]:
+    from exchange.client.documents import Said  # which raise errors of this file
+
     items = said if isinstance(said, list) else []
-    return [str(each.get("text", each.get("code"))) for each in items if isinstance(each, dict)]
+    told = (each for each in items if isinstance(each, dict) and "code" in each)
+    return [Said.of({"text": each["code"], "params": {}, **each}) for each in told]
+
+
+def _stopped(grant: object) -> Iterator["Said"]:
+    """Yield why a grant was revoked, or is suspended, as it says itself."""
+    if not isinstance(grant, dict):
+        return
+    for why in (grant.get("revocation"), *(grant.get("holds") or ())):
+        if isinstance(why, dict):
+            words = " ".join(filter(None, (why.get("reason_text"), why.get("text"))))
+            yield from _each_said([{"code": why.get("reason") or "suspended", "text": words}])

@@ -39,7 +39,9 @@ def own_events(core: Core) -> Flow[list[str]]:
         params: dict[str, Any] = {}
         while True:
             for item in (yield from core.page(path, params)):
-                events[item["event_id"]] = None
+                ended = item.get("closed"), item.get("revocation")
+                for each in (item, *filter(None, ended)):
+                    events[each["event_id"]] = None
             if params["cursor"] is None:
                 break
     return list(events)

@@ -14,7 +14,7 @@ import httpx
 
 from exchange.client.core import Core, as_json, is_passing, pause_after
 from exchange.client.documents import File, Listed
-from exchange.client.errors import NotAsPublished, NotReachable, Refused
+from exchange.client.errors import ClientError, NotAsPublished, NotReachable, Refused
 from exchange.client.flow import Flow, Pause, Work
 
 fcntl: ModuleType | None
@@ -43,13 +43,25 @@ def download(
     After any other error the bytes that are here stay in `NAME.CHECKSUM.part`, and are not asked
     for again: a part belongs to the one version whose checksum (its ETag) its name holds.
     """
-    found = yield from listed(core, grant)
-    done = []
-    for item in found.objects:
-        path = yield Work(partial(inside, folder, item.name))
-        yield from fetch(core, f"grant:{grant}", item, path, progress)
-        done.append((path, item))
+    try:
+        found = yield from listed(core, grant)
+        done = []
+        for item in found.objects:
+            path = yield Work(partial(inside, folder, item.name))
+            yield from fetch(core, f"grant:{grant}", item, path, progress)
+            done.append((path, item))
+    except Refused as refusal:
+        yield from _because(core, grant, refusal)
+        raise
     return done
+
+
+def _because(core: Core, grant: str, refusal: Refused) -> Flow[None]:
+    """Put the grant into a refusal: it says who suspended or revoked it, when and why."""
+    try:
+        refusal.document["grant"] = yield from core.get(f"/v1/grants/{grant}")
+    except ClientError:
+        return  # the refusal stands without it
 
 
 def inside(folder: Path, name: str) -> Path:

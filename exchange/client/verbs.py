@@ -232,10 +232,12 @@ class Verbs(Core):
     ) -> Flow[tuple[Proof, ...]]:
         """Fetch receipts and verify them by the profile's log key; raises NotProved.
 
-        Of these requests, grants, steps or events (evt_…), or of all your requests and grants.
+        Of these requests, grants, steps or events (evt_…), or of all your requests and grants:
+        what was decided, and how it was closed or revoked.
         With a folder, each is written there as a file that `exchange verify` reads.
         """
-        events = [each if isinstance(each, str) else each.event_id or "" for each in of]
+        named = ((each,) if isinstance(each, str) else each.events for each in of)
+        events = list(dict.fromkeys(event for these in named for event in these))
         if not of:
             events = yield from proofs.own_events(self)
         where = Path(folder) if folder is not None else None

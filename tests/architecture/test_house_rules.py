@@ -82,12 +82,15 @@ def emitted() -> list[re.Pattern[str]]:
     return [re.compile(pattern) for pattern in found]
 
 
+FORMER = {"grant.revoked.v1"}  # of entries that are in logs already
+
+
 def test_every_event_has_its_schema_and_every_schema_its_event():
     kinds = {path.stem for path in SCHEMAS.glob("*.json")}
     patterns = emitted()
     assert len(patterns) >= 10
     assert [p.pattern for p in patterns if not any(p.fullmatch(kind) for kind in kinds)] == []
-    assert {kind for kind in kinds if not any(p.fullmatch(kind) for p in patterns)} == set()
+    assert {kind for kind in kinds if not any(p.fullmatch(kind) for p in patterns)} == FORMER
 
 
 @pytest.mark.parametrize("path", sorted(SCHEMAS.glob("*.json")), ids=lambda path: path.stem)

@@ -126,14 +126,14 @@ async def test_after_a_revocation_the_question_is_decided_anew(database, world):
     first = await world.ask()
     grant, receipt = await world.revoke(first.grant.id)
     assert grant.status == "revoked"
-    assert verified(world, receipt).event["type"] == "exchange.grant.revoked.v1"
+    assert verified(world, receipt).event["type"] == "exchange.grant.revoked.v2"
     assert await world.revoke(first.grant.id) == (grant, None)
     second = await world.ask()
     assert second.is_new
     assert second.grant.id != first.grant.id
     judged = judge(database.sql)
     assert judged.count("grant.activated.v1") == 2
-    assert judged.count("grant.revoked.v1") == 1
+    assert judged.count("grant.revoked.v2") == 1
 
 
 async def test_only_its_platform_or_the_operator_revokes(world):

@@ -181,7 +181,7 @@ async def test_refs_of_a_real_story(database):
         parties = {f"org:{world.sme.org_id}", f"org:{world.platform.org_id}"}
         about = {f"off:{world.offering.id}", f"grt:{grant.id}", f"req:{answer.request_id}"}
         assert activated == parties | about | {"kind:grant.activated.v1"}
-        revoked = refs_of(leaves["exchange.grant.revoked.v1"])
+        revoked = refs_of(leaves["exchange.grant.revoked.v2"])
         assert parties | {f"grt:{grant.id}", "reason:other"} <= revoked
 
 

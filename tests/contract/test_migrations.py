@@ -31,6 +31,7 @@ LOG_TABLES = {
     "decisions",
     "grants",
     "holds",
+    "revocations",
     "sessions",
     "uses",
     "use_ends",

@@ -30,7 +30,7 @@ async def test_only_the_kinds_that_were_asked_for_arrive_with_a_link_to_their_re
             assert kinds == [
                 "exchange.grant.activated.v1",
                 "exchange.client.registered.v1",
-                "exchange.grant.revoked.v1",
+                "exchange.grant.revoked.v2",
             ]
             first = json.loads(receiver.taken[0].body)
             event_id = first["event"]["id"]

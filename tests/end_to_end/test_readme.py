@@ -66,6 +66,8 @@ def test_the_command_line_snippet(newcomer):
     assert "1 of 1 receipts verified" in said
     assert re.search(r"^status +revoked$", said, re.MULTILINE)
     assert "403 grant_revoked" in said or "400 access_denied" in said
+    assert "It is no longer offered. We sell the mill." in said
+    assert "不再提供。 We sell the mill." in said
     for said_too in ("goes on until", "It would be: needs_approval", "waits for an approval"):
         assert said_too in said
     assert re.search(r"questioned .* Which bakery\?", said)

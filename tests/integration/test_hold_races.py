@@ -205,12 +205,12 @@ async def test_place_and_revoke(place):
         assert (await here.ask(purpose=purposes(n))).grant.id != grant.id  # its key was freed
         await here.revoke((await here.ask(purpose=purposes(n))).grant.id)
     judged = judge(database.sql)
-    assert judged.count("grant.revoked.v1") == 2 * ROUNDS
+    assert judged.count("grant.revoked.v2") == 2 * ROUNDS
     assert judged.count("hold.placed.v1") == len(held)
     assert 0 < len(held) < ROUNDS
     for grant_id, hold_id in held:
         first = index_of(judged, "hold.placed.v1", hold_id=hold_id)
-        assert first < index_of(judged, "grant.revoked.v1", grant_id=grant_id)
+        assert first < index_of(judged, "grant.revoked.v2", grant_id=grant_id)
 
 
 async def test_the_rule_and_a_renewal_and_people(place):

@@ -117,7 +117,7 @@ async def test_revoking_in_parallel_is_one_leaf(place):
     )
     assert {held.status for held, _ in done} == {"revoked"}
     assert len([receipt for _, receipt in done if receipt is not None]) == 1
-    assert judge(database.sql).count("grant.revoked.v1") == 1
+    assert judge(database.sql).count("grant.revoked.v2") == 1
 
 
 async def test_withdrawing_in_parallel_is_one_leaf(place):
@@ -165,7 +165,7 @@ async def test_a_revocation_and_a_question_at_once(place):
         active = database.sql("SELECT id FROM grants WHERE status = 'active'")
         assert len(active) <= 1
     judged = judge(database.sql)
-    assert judged.count("grant.revoked.v1") == 5
+    assert judged.count("grant.revoked.v2") == 5
 
 
 def _as(world, parts):

@@ -96,7 +96,7 @@ async def test_revoke_and_renew(place):
         assert (await here.ask(purpose=purposes(n))).grant.id != grant.id  # its key was freed
         again = (await here.ask(purpose=purposes(n))).grant
         await here.revoke(again.id)
-    assert judge(database.sql).count("grant.revoked.v1") == 2 * ROUNDS
+    assert judge(database.sql).count("grant.revoked.v2") == 2 * ROUNDS
 
 
 async def test_two_renewals_at_once_are_one(place):

@@ -175,10 +175,10 @@ class World:
             desk, caller or self.sme, grant_id, days, **values, idempotency_key=key
         )
 
-    async def revoke(self, grant_id: str, caller=None):
+    async def revoke(self, grant_id: str, caller=None, reason="other", text=""):
         parts = self.parts
         return await revoke_grant(
-            parts.ledger, parts.store, caller or self.platform, grant_id, "other"
+            parts.ledger, parts.store, caller or self.platform, grant_id, reason, text
         )
 
     async def revise(self, **terms) -> Offering:

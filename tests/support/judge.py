@@ -132,7 +132,7 @@ def judge_rows(sql: Sql, log: Judged, moved_ends: Collection[str] = ()) -> None:
         last = [data, *(d for d in log.of("grant.renewed.v1") if d["renews"] == grant_id)][-1]
         assert last["ends_ms"] == ends or grant_id in moved_ends
     assert named("grant_id", "grant.activated.v1") == sorted(row[0] for row in grants)
-    for status, kind in (("revoked", "grant.revoked.v1"), ("ended", "grant.ended.v1")):
+    for status, kind in (("revoked", "grant.revoked.v2"), ("ended", "grant.ended.v1")):
         assert named("grant_id", kind) == sorted(row[0] for row in grants if row[7] == status)
 
     assert {data["renews"] for data in log.of("grant.renewed.v1")} <= {row[0] for row in grants}

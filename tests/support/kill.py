@@ -194,9 +194,9 @@ class KillRun:
         figures.checkpoints += len(heard.checkpoints)
         figures.entries = judged.size
         figures.grants = judged.count("grant.activated.v1")
-        figures.revoked = judged.count("grant.revoked.v1")
+        figures.revoked = judged.count("grant.revoked.v2")
         figures.denied = judged.count("decision.denied.v1")
-        with_receipt = ("grant.activated.v1", "grant.revoked.v1", "decision.denied.v1")
+        with_receipt = ("grant.activated.v1", "grant.revoked.v2", "decision.denied.v1")
         figures.unacknowledged += sum(
             index not in acknowledged and event["type"].removeprefix("exchange.") in with_receipt
             for index, event in enumerate(judged.events[old_size:], old_size)

@@ -9,6 +9,7 @@ from fastapi import Response
 from exchange.access.acts import PENDING
 from exchange.access.api.documents import AccessRequestOut, request_out
 from exchange.access.approve_request import standing_approvals
+from exchange.access.endings import Endings
 from exchange.access.holds_store import HoldsStore
 from exchange.access.model import Answer
 from exchange.access.request_access import Desk
@@ -24,12 +25,13 @@ async def show_requests(
     accept_language: str | None,
     receipt: Receipt | None = None,
 ) -> list[AccessRequestOut]:
-    """Write requests as this caller may see them, with the holds that suspend their grants.
+    """Write requests as this caller may see them, with what suspends or ended their grants.
 
     `receipt`, of the step that was just done, stands in for the newest of the request's own.
     """
     grants = [answer.grant for answer in answers if answer.grant is not None]
-    holds = await HoldsStore(desk.ledger).suspending(grants)
+    holds, ended = await HoldsStore(desk.ledger).suspending(grants), Endings(desk.ledger)
+    revoked, closed = await ended.revocations(grants), await ended.closings(answers)
     shown = []
     for each in answers:
         answer, approvers = each, 1
@@ -37,9 +39,10 @@ async def show_requests(
             terms, _ = await desk.catalog.version(answer.ask.offering_id, answer.offering_version)
             approvers = terms.approvers
             answer = replace(answer, approvals=(await standing_approvals(desk, answer))[0])
-        suspending = holds.get(answer.grant.id, ()) if answer.grant is not None else ()
+        grant_id = answer.grant.id if answer.grant is not None else ""
         lang = language(accept_language)
-        shown.append(request_out(answer, caller, lang, approvers, receipt, suspending))
+        why = (holds.get(grant_id, ()), revoked.get(grant_id), closed.get(answer.request_id))
+        shown.append(request_out(answer, caller, lang, approvers, receipt, *why))
     return shown
 
 

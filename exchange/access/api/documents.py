@@ -7,6 +7,8 @@ from fastapi import Header, Path
 from pydantic import Field, StringConstraints
 
 from exchange.access.acts import PENDING
+from exchange.access.api.endings import ClosedOut, RevokedOut, closed_out, revoked_out
+from exchange.access.endings import Closing, Revocation
 from exchange.access.holds import Hold, HoldReason, PlacedBy, TargetKind
 from exchange.access.model import Answer, Grant, GrantStatus, RequestStatus, Said, Side
 from exchange.clock import now_ms, rfc3339
@@ -123,6 +125,7 @@ class GrantOut(Body):
     renewals: int
     status: GrantStatus
     holds: list[SuspensionOut] = Field(description="Open ones: while there are any, no delivery")
+    revocation: RevokedOut | None = Field(description="Who ended it for good, when and why")
     status_index: int
     starts_at: str
     ends_at: str
@@ -157,6 +160,7 @@ class AccessRequestOut(Body):
     accepted_terms: str | None
     renews: str | None
     waiting: WaitingOut | None
+    closed: ClosedOut | None = Field(description="Rejected, withdrawn or lapsed: by whom, and why")
     decision_id: str
     policy_digest: str
     reasons: list[SaidOut]
@@ -200,8 +204,14 @@ def worded(said: Sequence[Said], lang: str) -> list[SaidOut]:
     ]
 
 
-def grant_out(grant: Grant, caller: Caller, lang: str, holds: Sequence[Hold] = ()) -> GrantOut:
-    """Write a grant, with the open holds that suspend it."""
+def grant_out(
+    grant: Grant,
+    caller: Caller,
+    lang: str,
+    holds: Sequence[Hold] = (),
+    revocation: Revocation | None = None,
+) -> GrantOut:
+    """Write a grant, with the open holds that suspend it, or why it was revoked."""
     return GrantOut(
         id=grant.id,
         request_id=grant.request_id,
@@ -217,6 +227,7 @@ def grant_out(grant: Grant, caller: Caller, lang: str, holds: Sequence[Hold] = (
         renewals=grant.renewals,
         status=grant.state(now_ms()),
         holds=[_suspension_out(hold, caller, lang) for hold in holds],
+        revocation=revoked_out(revocation, caller, lang) if revocation is not None else None,
         status_index=grant.status_index,
         starts_at=rfc3339(grant.starts_ms),
         ends_at=rfc3339(grant.ends_ms),
@@ -246,13 +257,18 @@ def request_out(
     approvers: int = 1,
     receipt: Receipt | None = None,
     holds: Sequence[Hold] = (),
+    revocation: Revocation | None = None,
+    closing: Closing | None = None,
 ) -> AccessRequestOut:
     """Write an answer; a platform learns the codes, not what they say of the other party.
 
     `approvers` is how many the offering's version asks for; `receipt` stands in for the answer's;
-    `holds` are those that suspend its grant.
+    `holds` are those that suspend its grant, `revocation` is the grant's, `closing` the request's.
     """
     is_told = caller.reads(answer.consumer_id)
+    grant = None
+    if answer.grant is not None:
+        grant = grant_out(answer.grant, caller, lang, holds, revocation)
     receipt = receipt or answer.receipt
     return AccessRequestOut(
         id=answer.request_id,
@@ -269,11 +285,12 @@ def request_out(
         accepted_terms=answer.ask.accepted_terms,
         renews=answer.renews,
         waiting=_waiting(answer, approvers),
+        closed=closed_out(closing, caller, lang) if closing is not None else None,
         decision_id=answer.decision_id,
         policy_digest=answer.policy_digest,
         reasons=(worded if is_told else codes)(answer.reasons, lang),
         remedies=worded(answer.remedies, lang) if is_told else [],
-        grant=grant_out(answer.grant, caller, lang, holds) if answer.grant is not None else None,
+        grant=grant,
         event_id=answer.event_id,
         receipt=receipt.encode() if receipt is not None else None,
         created_at=rfc3339(answer.created_ms),

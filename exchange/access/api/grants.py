@@ -1,8 +1,10 @@
 """Routes of grants: list, show, renew, revoke."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
+from pydantic import Field
 
 from exchange.access.api.answers import answer_decided
 from exchange.access.api.documents import (
@@ -12,8 +14,10 @@ from exchange.access.api.documents import (
     GrantOut,
     OfferingRef,
     RenewalIn,
+    Text,
     grant_out,
 )
+from exchange.access.endings import Endings
 from exchange.access.holds_store import HoldsStore
 from exchange.access.model import Grant, GrantStatus, RevocationReason
 from exchange.access.renew_grant import renew_grant
@@ -38,6 +42,7 @@ class RevocationIn(Body):
     """Why a grant is revoked."""
 
     reason: RevocationReason = "other"
+    text: Text = Field("", description="For whoever holds it to read; the log commits to it")
 
 
 class RevocationOut(Body):
@@ -52,11 +57,21 @@ def router(desk: Desk, page_items: int) -> APIRouter:
     routes = APIRouter(prefix="/v1", tags=["access"], route_class=JSONRoute)
     asker = caller_with("requests", "sme")
     party = caller_with("grants")
-    suspended = HoldsStore(desk.ledger)
+    suspended, ended = HoldsStore(desk.ledger), Endings(desk.ledger)
 
     async def shown(grant: Grant, caller: Caller, accept_language: str | None) -> GrantOut:
-        holds = await suspended.suspending([grant])
-        return grant_out(grant, caller, language(accept_language), holds.get(grant.id, ()))
+        [written] = await shown_all([grant], caller, accept_language)
+        return written
+
+    async def shown_all(
+        grants: Sequence[Grant], caller: Caller, accept_language: str | None
+    ) -> list[GrantOut]:
+        holds, why = await suspended.suspending(grants), await ended.revocations(grants)
+        lang = language(accept_language)
+        return [
+            grant_out(each, caller, lang, holds.get(each.id, ()), why.get(each.id))
+            for each in grants
+        ]
 
     @routes.get("/grants", responses=problems(400, 401, 403, 422, 503))
     async def get_grants(
@@ -72,10 +87,7 @@ def router(desk: Desk, page_items: int) -> APIRouter:
             caller, decode_cursor(cursor), limit + 1, offering_id=offering_id, status=status
         )
         more = encode_cursor(found[limit - 1].id) if len(found) > limit else None
-        held = await suspended.suspending(found)
-        lang = language(accept_language)
-        items = [grant_out(each, caller, lang, held.get(each.id, ())) for each in found[:limit]]
-        return Page(items=items, next=more)
+        return Page(items=await shown_all(found[:limit], caller, accept_language), next=more)
 
     @routes.get("/grants/{grant_id}", responses=problems(401, 403, 404, 422, 503))
     async def get_grant(
@@ -119,7 +131,9 @@ def router(desk: Desk, page_items: int) -> APIRouter:
         accept_language: AcceptLanguage = None,
     ) -> RevocationOut:
         """Revoke a grant for good (its platform, or the operator)."""
-        grant, receipt = await revoke_grant(desk.ledger, desk.store, caller, grant_id, body.reason)
+        grant, receipt = await revoke_grant(
+            desk.ledger, desk.store, caller, grant_id, body.reason, body.text
+        )
         return RevocationOut(
             grant=await shown(grant, caller, accept_language),
             receipt=receipt.encode() if receipt is not None else None,

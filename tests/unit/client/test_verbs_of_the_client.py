@@ -165,7 +165,9 @@ def test_a_refusal_tells_reasons_and_remedies(at):
     with pytest.raises(Refused) as refused:
         at(server).request("off_1", purpose="y")
     assert refused.value.code == "access_denied"
-    assert refused.value.reasons == ["Not for this."]
+    [reason], [remedy] = refused.value.reasons, refused.value.remedies
+    assert (reason.code, str(reason)) == ("purpose_not_allowed", "Not for this.")
+    assert (remedy.code, remedy.text) == ("choose_purpose", "Choose another.")
     assert str(refused.value) == "Not for this. (access_denied)\n→ Choose another."
     assert len(server.asked) == 1
 

@@ -42,6 +42,7 @@ ENVELOPE = {
     "dataschema": r"urn:exchange:schema:[a-z_.0-9]+",
     "nonce": "[0-9a-f]{32}",
 }
+FORMER = {"grant.revoked.v1"}  # of entries that are in logs already
 NAMES = ("Flights", "Yearly", "航班", "data.bin", "software_it_services", "Anna")
 
 
@@ -95,7 +96,7 @@ async def hold(world):
     for target in (grant.id, world.offering.id, world.sme.org_id):
         held = await world.suspend(target, text="航班 of data.bin")
         await world.lift(held.id, text="Flights again.")
-    await world.revoke(grant.id)
+    await world.revoke(grant.id, text="Flights resold.")
 
 
 async def live(sqlite, world):
@@ -167,7 +168,7 @@ async def test_every_entry_has_the_form_of_its_schema(story):
             assert re.fullmatch(pattern, event[name]), (name, event[name])
         Draft202012Validator(SCHEMAS[kind]).validate(event["data"])
         met.add(kind)
-    assert met == set(SCHEMAS)
+    assert met == set(SCHEMAS) - FORMER
 
 
 async def test_entries_hold_codes_and_ids_and_no_names(story):
