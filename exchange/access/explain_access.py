@@ -15,6 +15,7 @@ from exchange.catalog.model import Terms
 from exchange.clock import now_ms
 from exchange.errors import BadInput
 from exchange.http import Caller
+from exchange.participants.declared import check_value
 from exchange.participants.model import Attribute, Evidence, Organisation
 from exchange.policy.model import Decision, Outcome, Remedy
 
@@ -61,12 +62,16 @@ async def explain_access(
     for _ in range(ROUNDS):
         if decision.outcome != "deny" or not decision.remedies:
             break
+        is_known = True
         for remedy in decision.remedies:
             followed[(remedy.code, str(remedy.params.get("attribute", "")))] = remedy
             changed = _follow(remedy, consumer, ask)
             if changed is None:
-                return Explanation(first, terms, tuple(followed.values()), None)
-            consumer, ask = changed
+                is_known = False  # the others of this round are named all the same
+            else:
+                consumer, ask = changed
+        if not is_known:
+            return Explanation(first, terms, tuple(followed.values()), None)
         decision = await decided(consumer, ask)
     return Explanation(first, terms, tuple(followed.values()), decision.outcome)
 
@@ -87,6 +92,7 @@ def _suppose(consumer: Organisation, supposed: Mapping[str, Supposed]) -> Organi
             raise BadInput(
                 "attribute_unknown", f"{name} is not stated: suppose a value.", status=422
             )
+        check_value(name, value)
         evidence = what.evidence or (held.evidence if held is not None else "self_declared")
         attributes[name] = Attribute(value, evidence, held.version if held is not None else 0)
     return replace(consumer, attributes=attributes)

@@ -23,18 +23,16 @@ from exchange.http import (
     problems,
 )
 from exchange.ledger.ledger import Ledger
+from exchange.participants.declared import Declared, Figure, check_value
 from exchange.participants.model import AttributeName, Client, Evidence, Organisation, Role
 from exchange.participants.register_client import disable_client, register_client
 from exchange.participants.register_organisation import register_organisation, set_attribute
 from exchange.participants.store import Participants
-from exchange.policy.model import LARGEST, Industry
 
 BODY_PATTERN = "[0-9a-hjkmnp-tv-z]{26}"
 OrgId = Annotated[str, Path(pattern=f"^org_{BODY_PATTERN}$", examples=["org_" + "0" * 26])]
 ClientId = Annotated[str, Path(pattern=f"^cli_{BODY_PATTERN}$", examples=["cli_" + "0" * 26])]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=ONE_LINE)]
-Country = Annotated[str, StringConstraints(pattern="^[A-Z]{2}$")]
-Figure = Annotated[int, Field(ge=0, le=LARGEST, strict=True)]
 
 
 class AttributeIn(Body):
@@ -42,16 +40,6 @@ class AttributeIn(Body):
 
     value: Figure | Annotated[str, StringConstraints(max_length=64)] = Field(examples=[42])
     evidence: Evidence = "self_declared"
-
-
-class Declared(Body):
-    """First attributes of an organisation, all with the same evidence."""
-
-    jurisdiction: Country | None = Field(None, examples=["CN"])
-    industry: Industry | None = Field(None, examples=["software_it_services"])
-    headcount: Figure | None = Field(None, description="Persons", examples=[42])
-    revenue_cny_10k: Figure | None = Field(None, description="10,000 CNY", examples=[900])
-    assets_cny_10k: Figure | None = Field(None, description="10,000 CNY")
 
 
 class OrganisationIn(Body):
@@ -191,12 +179,7 @@ def router(ledger: Ledger, participants: Participants, page_items: int) -> APIRo
         org_id: OrgId, name: AttributeName, body: AttributeIn, caller: Annotated[Caller, any_role]
     ) -> OrganisationOut:
         """Set an attribute: declare your own, or verify any as operator."""
-        try:
-            Declared.model_validate({name: body.value})
-        except ValueError as error:
-            raise BadInput(
-                "attribute_invalid", f"This is no value of {name}.", status=422
-            ) from error
+        check_value(name, body.value)
         organisation = await set_attribute(
             ledger, participants, caller, org_id, name, body.value, body.evidence
         )
