@@ -31,7 +31,6 @@ from exchange.cli.log import (
 )
 from exchange.cli.output import (
     DEFAULT_PROFILE,
-    NOT_TRIED,
     REFUSED,
     AsJson,
     NotAsPublished,
@@ -44,6 +43,7 @@ from exchange.cli.output import (
     session,
 )
 from exchange.cli.verify import read_key
+from exchange.client.errors import ProfileProblem
 from exchange.client.profile import read_profile
 from exchange.client.session import Refusal, Session
 
@@ -82,8 +82,7 @@ def audit_verify(
         try:
             held = read_state(path, verifier.vkey)
         except StateUnusable as error:
-            err.print(f"[red]{plain(error)}[/]")
-            raise typer.Exit(NOT_TRIED) from None
+            raise ProfileProblem(str(error)) from None
         if again:
             held.edge, held.base = Edge(), ()
         with _bar() as bar:
@@ -265,11 +264,10 @@ def _print_export(
 
 
 def _no_key() -> str:
-    err.print(
-        "[red]Which log?[/] Give --log-key, or set EXCHANGE_LOG_KEY: the verifier key that you got "
+    raise ProfileProblem(
+        "Which log? Give --log-key, or set EXCHANGE_LOG_KEY: the verifier key that you got "
         "from somebody you trust. An exchange that is judged may not choose it."
     )
-    raise typer.Exit(NOT_TRIED)
 
 
 def _bar() -> Progress:

@@ -153,11 +153,16 @@ def check(
 
 
 @app.command("remove")
-def remove(connection: ConnectionId, profile: ProfilePath = DEFAULT_PROFILE) -> None:
+def remove(
+    connection: ConnectionId, profile: ProfilePath = DEFAULT_PROFILE, as_json: AsJson = False
+) -> None:
     """Remove a connection and its credential for good."""
-    with session(profile) as me:
+    with session(profile, as_json=as_json) as me:
         me.request("DELETE", f"/v1/connections/{connection}")
-    out.print(plain(f"{connection} removed"))
+    if as_json:
+        print_json({"id": connection, "status": "removed"})
+    else:
+        out.print(plain(f"{connection} removed"))
 
 
 def _credential(kind: str, header: str, secret: str) -> dict[str, str] | None:

@@ -12,6 +12,7 @@ from exchange.cli.output import (
     ProfilePath,
     out,
     plain,
+    print_json,
     print_list,
     session,
     visible,
@@ -79,20 +80,23 @@ def given(**filters: str | None) -> dict[str, str]:
 
 
 @app.command("key")
-def log_key(profile: ProfilePath = DEFAULT_PROFILE) -> None:
+def log_key(profile: ProfilePath = DEFAULT_PROFILE, as_json: AsJson = False) -> None:
     """Print the log's verifier key, to be kept for `exchange verify`.
 
     Get it from somebody you trust before you need it: a server that is judged may not choose it.
     Where the profile holds one from registration, another is refused.
     """
-    with session(profile) as me:
+    with session(profile, as_json=as_json) as me:
         shown, known = read_log_key(me), me.profile.log_key.strip()
         if known and shown != known:
             raise NotAsPublished(
                 f"{me.profile.url} shows the log key {shown}, but at registration it was {known}. "
                 "An exchange's log key never changes: ask the operator, and tell the auditor."
             )
-    typer.echo(shown)
+    if as_json:
+        print_json({"log_key": shown})
+    else:
+        typer.echo(shown)
 
 
 def read_log_key(me: Session) -> str:
@@ -104,10 +108,14 @@ def read_log_key(me: Session) -> str:
 
 
 @app.command("checkpoint")
-def log_checkpoint(profile: ProfilePath = DEFAULT_PROFILE) -> None:
+def log_checkpoint(profile: ProfilePath = DEFAULT_PROFILE, as_json: AsJson = False) -> None:
     """Print the newest signed checkpoint."""
-    with session(profile) as me:
-        typer.echo(visible(me.text("/log/checkpoint")), nl=False)
+    with session(profile, as_json=as_json) as me:
+        note = me.text("/log/checkpoint")
+    if as_json:
+        print_json({"checkpoint": note})
+    else:
+        typer.echo(visible(note), nl=False)
 
 
 @app.command("receipts")
@@ -117,12 +125,19 @@ def log_receipts(
         list[str] | None, typer.Option(help="These events only (evt_…); again for more")
     ] = None,
     profile: ProfilePath = DEFAULT_PROFILE,
+    as_json: AsJson = False,
 ) -> None:
     """Fetch receipts into a folder: of all entries (auditor), or of events you are a party of."""
-    with session(profile) as me:
+    kept = []
+    with session(profile, as_json=as_json) as me:
         folder.mkdir(parents=True, exist_ok=True)
         wanted = event or [leaf["event_id"] for leaf in me.pages("/v1/log/entries")]
         for event_id in wanted:
             receipt = me.request("GET", f"/v1/receipts/{event_id}").text
-            (folder / f"{event_id}{SUFFIX}").write_text(receipt, "utf-8")
-    out.print(plain(f"{len(wanted)} receipts in {folder}"))
+            path = folder / f"{event_id}{SUFFIX}"
+            path.write_text(receipt, "utf-8")
+            kept.append({"event_id": event_id, "path": str(path)})
+    if as_json:
+        print_json(kept)
+    else:
+        out.print(plain(f"{len(kept)} receipts in {folder}"))

@@ -46,7 +46,8 @@ app = typer.Typer(
     cls=InOrder,
     help="A data-sharing exchange: publish, ask, decide, grant, log, deliver, verify.",
     epilog="Exit codes: 0 done, 1 refused, 2 could not be tried. With --json a verb prints one "
-    "JSON document and nothing else: a list is an array, a refusal its problem (RFC 9457).",
+    "JSON document and nothing else: a list is an array, a refusal its problem (RFC 9457), what "
+    "could not be tried an error with its detail.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )

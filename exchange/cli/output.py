@@ -1,10 +1,11 @@
 """What the command prints: tables, problems, and the profile and language that every verb takes.
 
 Exit codes: 0 done, 1 refused (by the exchange, or a receipt or file that is not what it should be),
-2 could not be tried (no profile, no exchange, wrong usage).
+2 could not be tried (no profile, no exchange, nobody decided in time, wrong usage).
 
 With --json a verb prints one JSON document on stdout and nothing else: for a list an array, for a
-refusal its problem document (RFC 9457). What is said to people goes to stderr.
+refusal its problem document (RFC 9457), for what else went wrong `error` (a code) and `detail`; for
+wrong usage nothing. What is said to people goes to stderr.
 """
 
 import json
@@ -113,19 +114,31 @@ def in_words(
             print_json(refusal.document)
         raise typer.Exit(REFUSED) from None
     except (NotAsPublished, NotProved) as error:
-        err.print(f"[red]{plain(error)}[/]")
+        _print_failure(_code(error), str(error), as_json=as_json)
         raise typer.Exit(REFUSED) from None
     except (NotReachable, httpx.HTTPError, httpx.InvalidURL) as error:
-        why = error if isinstance(error, NotReachable) else NotReachable.because(error)
-        err.print(f"[red]{plain(why)}[/] {plain(no_answer)}")
+        reason = error if isinstance(error, NotReachable) else NotReachable.because(error)
+        _print_failure(_code(reason), str(reason), no_answer, as_json=as_json)
         raise typer.Exit(NOT_TRIED) from None
     except ClientError as error:
-        err.print(f"[red]{plain(error)}[/]")
+        _print_failure(_code(error), str(error), as_json=as_json)
         raise typer.Exit(NOT_TRIED) from None
     except OSError as error:
         named = f"{error.filename}: " if error.filename else ""
-        err.print(f"[red]{plain(named)}{plain(error.strerror or error)}.[/] {plain(no_file)}")
+        said = f"{named}{error.strerror or error}."
+        _print_failure("file_problem", said, no_file, as_json=as_json)
         raise typer.Exit(NOT_TRIED) from None
+
+
+def _print_failure(code: str, detail: str, advice: str = "", *, as_json: bool) -> None:
+    err.print(f"[red]{plain(detail)}[/] {plain(advice)}".rstrip())
+    if as_json:
+        print_json({"error": code, "detail": detail})
+
+
+def _code(error: ClientError) -> str:
+    """Write an error's kind as a code: NotReachable is not_reachable."""
+    return re.sub("(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()
 
 
 def print_refusal(refusal: Refused) -> None:

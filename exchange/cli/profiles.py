@@ -16,6 +16,7 @@ from exchange.cli.output import (
     print_json,
     session,
 )
+from exchange.client.core import ASSERTION
 from exchange.client.profile import (
     create_profile,
     jwks_of,
@@ -32,12 +33,13 @@ app = typer.Typer(help="Your key, and who you are.", no_args_is_help=True)
 def profile_new(
     path: Annotated[Path, typer.Argument(metavar="PATH")],
     url: Annotated[str, typer.Option(help="Where the exchange is")] = "http://127.0.0.1:8000",
+    as_json: AsJson = False,
 ) -> None:
     """Make a key, and print its public half for the operator to register."""
     if not url.startswith(("http://", "https://")):
         raise typer.BadParameter("a URL begins with http:// or https://", param_hint="--url")
     profile = new_profile(url)
-    with in_words():
+    with in_words(as_json=as_json):
         create_profile(path, profile)
     typer.echo(
         f"Your private key is in {path}; keep it. Give this public key to the exchange's operator, "
@@ -55,27 +57,32 @@ def profile_set(
         str, typer.Option(help="The log's verifier key, got from somebody you trust")
     ] = "",
     profile: ProfilePath = DEFAULT_PROFILE,
+    as_json: AsJson = False,
 ) -> None:
     """Write down what the operator answered, once the exchange takes it."""
-    with in_words():
+    with in_words(as_json=as_json):
         known = read_profile(profile)
     joined = replace(
         known, client_id=client, organisation_id=organisation, log_key=log_key or known.log_key
     )
-    with in_words():
+    with in_words(as_json=as_json):
         me = Session(joined)
         try:
             me.token()
         finally:
             me.close()
         update_profile(profile, joined)
-    out.print(plain(f"{profile} acts for {organisation} at {joined.url}"))
+    if as_json:
+        who = {"organisation_id": organisation, "client_id": client, "url": joined.url}
+        print_json({"profile": str(profile), **who})
+    else:
+        out.print(plain(f"{profile} acts for {organisation} at {joined.url}"))
 
 
 @app.command("key")
-def profile_key(profile: ProfilePath = DEFAULT_PROFILE) -> None:
-    """Print the public key of a profile (a JWK Set)."""
-    with in_words():
+def profile_key(profile: ProfilePath = DEFAULT_PROFILE, as_json: AsJson = False) -> None:
+    """Print the public key of a profile (a JWK Set, which is JSON either way)."""
+    with in_words(as_json=as_json):
         print_json(jwks_of(read_profile(profile)))
 
 
@@ -95,7 +102,11 @@ def profile_token(
 
 
 @app.command("assertion")
-def profile_assertion(profile: ProfilePath = DEFAULT_PROFILE) -> None:
+def profile_assertion(profile: ProfilePath = DEFAULT_PROFILE, as_json: AsJson = False) -> None:
     """Print a client assertion (RFC 7523), good once and for a minute, for curl."""
-    with session(profile) as me:
-        typer.echo(me.assertion())
+    with session(profile, as_json=as_json) as me:
+        signed = me.assertion()
+    if as_json:
+        print_json({"client_assertion_type": ASSERTION, "client_assertion": signed})
+    else:
+        typer.echo(signed)

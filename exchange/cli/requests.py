@@ -10,6 +10,7 @@ from exchange.cli.grants import Receipt, keep_receipt
 from exchange.cli.offerings import OfferingId
 from exchange.cli.output import (
     DEFAULT_PROFILE,
+    REFUSED,
     AsJson,
     Lang,
     ProfilePath,
@@ -235,10 +236,16 @@ def requests_wait(
     lang: Lang = "en",
     as_json: AsJson = False,
 ) -> None:
-    """Wait until a request is decided, or waits for your answer."""
+    """Wait until a request is decided, or waits for your answer.
+
+    Ends with 0 where it was granted or it is your turn, 1 where it was refused, rejected, withdrawn
+    or lapsed, 2 where nobody decided in time.
+    """
     with session(profile, lang, as_json=as_json) as me:
         done = me.run(Verbs(me.profile).wait(request, timeout=timeout))
     print_request(dict(done.raw), as_json=as_json)
+    if done.is_decided and not done.is_permitted:
+        raise typer.Exit(REFUSED)
 
 
 @app.command("answer")

@@ -3,11 +3,11 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from exchange.cli.output import REFUSED, err, out, plain
+from exchange.cli.output import REFUSED, AsJson, err, out, plain, print_json
 from exchange.clock import rfc3339
 from exchange.formats import receipt as receipts
 from exchange.formats.errors import FormatError
@@ -27,6 +27,7 @@ def verify(
         list[str] | None, typer.Option(help="A witness's verifier key, or a file; again for more")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="One line a receipt")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Verify receipts with no network and no exchange. Exit code 1 when any is refused.
 
@@ -37,6 +38,11 @@ def verify(
     verifier = read_key(log_key)
     witnesses = [read_key(key) for key in witness or []]
     refused = 0
+    if as_json:
+        print_json(told := [_told(*each) for each in check(files, verifier, witnesses)])
+        if not all(each["verified"] for each in told):
+            raise typer.Exit(REFUSED)
+        return
     for path, verdict in check(files, verifier, witnesses):
         if isinstance(verdict, str):
             refused += 1
@@ -89,6 +95,22 @@ def print_total(total: int, refused: int, verifier: Verifier) -> None:
         "[dim]Proved: this log holds these entries. Not proved: that a grant is still in force; "
         "without witnesses, that no second log exists.[/]"
     )
+
+
+def _told(path: Path, verdict: Verified | str) -> dict[str, Any]:
+    """Return a verdict for programs."""
+    if isinstance(verdict, str):
+        return {"file": str(path), "verified": False, "detail": verdict}
+    return {
+        "file": str(path),
+        "verified": True,
+        "log": verdict.checkpoint.origin,
+        "index": verdict.index,
+        "size": verdict.checkpoint.size,
+        "witnesses": [each.name for each in verdict.witnesses],
+        "witnesses_known": verdict.witnesses_known,
+        "event": verdict.event,
+    }
 
 
 def _print_verified(path: Path, verified: Verified, *, quiet: bool) -> None:

@@ -28,10 +28,12 @@ def add(
         list[str] | None, typer.Option(help="Only types that begin so: grant.; again for more")
     ] = None,
     profile: ProfilePath = DEFAULT_PROFILE,
+    as_json: AsJson = False,
 ) -> None:
     """Have what concerns your organisation posted to an address."""
-    with session(profile) as me:
-        print_json(me.post("/v1/webhooks", {"url": url, "kinds": kind or []}))
+    with session(profile, as_json=as_json) as me:
+        answer = me.post("/v1/webhooks", {"url": url, "kinds": kind or []})
+    print_document(answer, as_json=as_json)
 
 
 @app.command("list")
@@ -63,31 +65,44 @@ def redeliver(
     webhook: WebhookId,
     from_index: Annotated[int, typer.Option("--from", min=0, help="Index of the first entry")],
     profile: ProfilePath = DEFAULT_PROFILE,
+    as_json: AsJson = False,
 ) -> None:
     """Post every entry from an index on once more."""
-    _change(profile, webhook, "redeliver", {"from_index": from_index})
+    _change(profile, webhook, "redeliver", {"from_index": from_index}, as_json=as_json)
 
 
 @app.command("pause")
-def pause(webhook: WebhookId, profile: ProfilePath = DEFAULT_PROFILE) -> None:
+def pause(
+    webhook: WebhookId, profile: ProfilePath = DEFAULT_PROFILE, as_json: AsJson = False
+) -> None:
     """Post nothing until it is resumed."""
-    _change(profile, webhook, "pause")
+    _change(profile, webhook, "pause", as_json=as_json)
 
 
 @app.command("resume")
-def resume(webhook: WebhookId, profile: ProfilePath = DEFAULT_PROFILE) -> None:
+def resume(
+    webhook: WebhookId, profile: ProfilePath = DEFAULT_PROFILE, as_json: AsJson = False
+) -> None:
     """Go on where posting stopped."""
-    _change(profile, webhook, "resume")
+    _change(profile, webhook, "resume", as_json=as_json)
 
 
 @app.command("remove")
-def remove(webhook: WebhookId, profile: ProfilePath = DEFAULT_PROFILE) -> None:
+def remove(
+    webhook: WebhookId, profile: ProfilePath = DEFAULT_PROFILE, as_json: AsJson = False
+) -> None:
     """Remove a webhook for good."""
-    with session(profile) as me:
+    with session(profile, as_json=as_json) as me:
         me.request("DELETE", f"/v1/webhooks/{webhook}")
-    out.print(plain(f"{webhook} removed"))
+    if as_json:
+        print_json({"id": webhook, "status": "removed"})
+    else:
+        out.print(plain(f"{webhook} removed"))
 
 
-def _change(profile: Path, webhook: str, verb: str, body: dict[str, Any] | None = None) -> None:
-    with session(profile) as me:
-        print_json(me.post(f"/v1/webhooks/{webhook}/{verb}", body))
+def _change(
+    profile: Path, webhook: str, verb: str, body: dict[str, Any] | None = None, *, as_json: bool
+) -> None:
+    with session(profile, as_json=as_json) as me:
+        answer = me.post(f"/v1/webhooks/{webhook}/{verb}", body)
+    print_document(answer, as_json=as_json)

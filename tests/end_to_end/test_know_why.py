@@ -131,6 +131,26 @@ def test_a_rejection_is_told_in_its_own_words(world, tmp_path):
     ]
 
 
+def test_waiting_ends_with_how_it_was_decided(world):
+    """0 granted, or it is your turn; 1 refused; 2 nobody decided in time."""
+    platform, sme, lin, run = world
+    offering = publish(platform, approval="provider")
+    rejected = ask(sme, offering)["id"]
+    for as_json in ((), ("--json",)):
+        said = run("requests", "wait", rejected, "--timeout", "0", *as_json)
+        assert said.returncode == 2
+        assert "was not decided within 0 seconds" in said.stderr
+    assert json.loads(said.stdout)["error"] == "undecided"
+    lin.post(f"/v1/access-requests/{rejected}/ask", {"text": "For whom?"})
+    assert run("requests", "wait", rejected).returncode == 0
+    lin.post(f"/v1/access-requests/{rejected}/reject", {"text": "No."})
+    said = run("requests", "wait", rejected, "--json")
+    assert (said.returncode, json.loads(said.stdout)["status"]) == (1, "rejected")
+    approved = ask(sme, offering, purpose="scientific_research")["id"]
+    lin.post(f"/v1/access-requests/{approved}/approve", {})
+    assert run("requests", "wait", approved).returncode == 0
+
+
 def test_a_withdrawn_request_says_so(world):
     platform, sme, _, run = world
     request = ask(sme, publish(platform, approval="provider"))["id"]
