@@ -48,6 +48,7 @@ from exchange.participants.record_read import ReadRecorder
 from exchange.parts import Parts, open_parts
 from exchange.portal import home
 from exchange.settings import Settings
+from exchange.usage import api as usage_api
 from exchange.webhooks import api as webhooks_api
 
 log_to = logging.getLogger("exchange")
@@ -128,6 +129,7 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
     for router in (  # the framework tries them in this order: the busiest first
         requests_api.router(desk, page),
         grants_api.router(desk, page),
+        usage_api.router(parts.store, page),
         steps_api.router(desk, page),
         holds_api.router(desk, page),
         oauth_api.router(parts.token_keys, settings, parts.participants, parts.ledger, for_token),

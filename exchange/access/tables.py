@@ -207,6 +207,7 @@ class SessionRow(SQLModel, table=True):
         ForeignKeyConstraint(["log_id", "grant_id"], ["grants.log_id", "grants.id"]),
         Index("ix_sessions_open", "log_id", "status", "expires_ms"),
         Index("ix_sessions_grant", "log_id", "grant_id", "opened_ms"),
+        Index("ix_sessions_opened", "log_id", "opened_ms"),
         Index("ix_sessions_consumer", "consumer_id", "log_id", "opened_ms"),
         Index("ix_sessions_provider", "provider_id", "log_id", "opened_ms"),
     )

@@ -6,6 +6,7 @@ arrow or duckdb; `verify_delivery` needs webhooks.
 
 from exchange.client.deliveries import Delivery, verify_delivery
 from exchange.client.documents import (
+    Allowance,
     Closed,
     Explanation,
     File,
@@ -17,6 +18,8 @@ from exchange.client.documents import (
     RequestStep,
     Revocation,
     Said,
+    Usage,
+    UsageDay,
     Waiting,
 )
 from exchange.client.errors import (
@@ -36,6 +39,7 @@ from exchange.client.profile import Profile
 from exchange.client.proofs import Proof
 
 __all__ = [
+    "Allowance",
     "AsyncExchange",
     "ClientError",
     "Closed",
@@ -62,6 +66,8 @@ __all__ = [
     "Revocation",
     "Said",
     "Undecided",
+    "Usage",
+    "UsageDay",
     "Waiting",
     "verify_delivery",
 ]

@@ -184,6 +184,49 @@ class Grant(Document):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance(Document):
+    """What is left of what a grant is held to; `resets_at` where it begins anew by the clock."""
+
+    obligation: str
+    ceiling: int
+    used: int
+    left: int
+    resets_at: datetime | None = field(metadata=_by(_or_none(_TIME)), default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage(Document):
+    """What was used of a grant since it was given, and what is left."""
+
+    grant_id: str
+    offering_id: str
+    sessions: int
+    uses: int
+    sent_bytes: int
+    running: int = 0
+    ended_unknown: int = 0
+    last_use_at: datetime | None = field(metadata=_by(_or_none(_TIME)), default=None)
+    allowances: tuple[Allowance, ...] = field(metadata=_by(_each(Allowance.of)), default=())
+
+    def left(self, obligation: str) -> int | None:
+        """Return what is left of an obligation such as `calls`; None where it is not limited."""
+        return next((a.left for a in self.allowances if a.obligation == obligation), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageDay(Document):
+    """Use of one day (YYYY-MM-DD, of UTC+8); `key` is the id by which it was summed up."""
+
+    day: str
+    key: str
+    sessions: int
+    uses: int
+    sent_bytes: int
+    running: int = 0
+    ended_unknown: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting(Document):
     """Who has a request, since when, and when it lapses."""
 

@@ -7,7 +7,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from exchange.client.documents import Document, Grant, Offering, Request, RequestStep
+from exchange.client.documents import (
+    Document,
+    Grant,
+    Offering,
+    Request,
+    RequestStep,
+    UsageDay,
+)
 from exchange.client.flow import Flow
 from exchange.client.profile import Profile, read_profile
 from exchange.client.session import AsyncSession, Session
@@ -120,6 +127,14 @@ class Exchange:
         """Yield grants that you hold or gave, newest first. Filter: status."""
         return self._pages(Grant, "/v1/grants", filters)
 
+    def usage_by_day(self, by: str = "all", **filters: Any) -> Iterator[UsageDay]:
+        """Yield sums of use by day, the newest first, of thirty days unless said otherwise.
+
+        `by` is all, offering, grant or consumer. Filters: since, until (YYYY-MM-DD, of UTC+8),
+        offering_id, grant_id.
+        """
+        return self._pages(UsageDay, "/v1/usage", {"by": by, **filters})
+
     def _pages(self, kind: type[D], path: str, params: dict[str, Any]) -> Iterator[D]:
         while True:
             for item in self.session.run(self.verbs.page(path, params)):
@@ -143,6 +158,7 @@ class Exchange:
     publish = _blocking(Verbs.publish)
     withdraw_offering = _blocking(Verbs.withdraw_offering)
     grant = _blocking(Verbs.grant)
+    usage = _blocking(Verbs.usage)
     files = _blocking(Verbs.files)
     download = _blocking(Verbs.download)
     read = _blocking(Verbs.read)
@@ -216,6 +232,14 @@ class AsyncExchange:
         """Yield grants that you hold or gave, newest first. Filter: status."""
         return self._pages(Grant, "/v1/grants", filters)
 
+    def usage_by_day(self, by: str = "all", **filters: Any) -> AsyncIterator[UsageDay]:
+        """Yield sums of use by day, the newest first, of thirty days unless said otherwise.
+
+        `by` is all, offering, grant or consumer. Filters: since, until (YYYY-MM-DD, of UTC+8),
+        offering_id, grant_id.
+        """
+        return self._pages(UsageDay, "/v1/usage", {"by": by, **filters})
+
     async def _pages(self, kind: type[D], path: str, params: dict[str, Any]) -> AsyncIterator[D]:
         while True:
             for item in await self.session.run(self.verbs.page(path, params)):
@@ -239,6 +263,7 @@ class AsyncExchange:
     publish = _awaited(Verbs.publish)
     withdraw_offering = _awaited(Verbs.withdraw_offering)
     grant = _awaited(Verbs.grant)
+    usage = _awaited(Verbs.usage)
     files = _awaited(Verbs.files)
     download = _awaited(Verbs.download)
     read = _awaited(Verbs.read)

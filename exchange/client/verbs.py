@@ -14,6 +14,7 @@ from exchange.client.documents import (
     Offering,
     Request,
     RequestStep,
+    Usage,
 )
 from exchange.client.errors import NotReachable, Refused, Undecided
 from exchange.client.flow import Flow, Pause
@@ -200,6 +201,10 @@ class Verbs(Core):
     def grant(self, grant: Grant | str) -> Flow[Grant]:
         """Return a grant as it is now."""
         return Grant.of((yield from self.get(f"/v1/grants/{_id(grant)}")))
+
+    def usage(self, grant: Grant | str) -> Flow[Usage]:
+        """Return what was used of a grant, and what is left of it."""
+        return Usage.of((yield from self.get(f"/v1/grants/{_id(grant)}/usage")))
 
     def files(self, grant: Grant | str) -> Flow[tuple[File, ...]]:
         """List what a grant delivers."""

@@ -250,6 +250,10 @@ GOOD: dict[str, Good] = {
     "POST /v1/grants/{grant_id}/renew": _renew,
     "GET /v1/grants": lambda w, send: send("platform", "/v1/grants"),
     "GET /v1/grants/{grant_id}": lambda w, send: send("sme", f"/v1/grants/{w.grant_id}"),
+    "GET /v1/grants/{grant_id}/usage": lambda w, send: send(
+        "sme", f"/v1/grants/{w.grant_id}/usage"
+    ),
+    "GET /v1/usage": lambda w, send: send("platform", "/v1/usage", params={"by": "consumer"}),
     "POST /v1/grants/{grant_id}/revoke": _revoke,
     "POST /v1/webhooks": lambda w, send: send("sme", "/v1/webhooks", json=WEBHOOK),
     "GET /v1/webhooks": lambda w, send: send("sme", "/v1/webhooks"),

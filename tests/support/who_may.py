@@ -101,6 +101,8 @@ WHO_MAY: dict[str, set[str]] = {
     "POST /v1/grants/{grant_id}/renew": ASKS,
     "GET /v1/grants": MEMBERS,
     "GET /v1/grants/{grant_id}": PARTIES,
+    "GET /v1/grants/{grant_id}/usage": PARTIES,
+    "GET /v1/usage": MEMBERS,
     "POST /v1/grants/{grant_id}/revoke": SUSPENDS,
     "POST /v1/webhooks": ALL_HOOKS,
     "GET /v1/webhooks": MEMBERS,

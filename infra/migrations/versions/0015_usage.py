@@ -23,6 +23,7 @@ WHERE status = 'closed'
 """
 INDEXES = {
     "ix_sessions_grant": ["log_id", "grant_id", "opened_ms"],
+    "ix_sessions_opened": ["log_id", "opened_ms"],
     "ix_sessions_consumer": ["consumer_id", "log_id", "opened_ms"],
     "ix_sessions_provider": ["provider_id", "log_id", "opened_ms"],
 }
