@@ -147,4 +147,6 @@ def _inner(address: Address) -> Address | None:
 
 
 def _is_global(address: Address) -> bool:
+    if address.version == 6 and address.is_site_local:  # RFC 3879: deprecated, and inward still
+        return False
     return address.is_global and not address.is_multicast and not address.is_reserved

@@ -23,7 +23,7 @@ from exchange.guard import Guard
 from exchange.outward.allow import AllowList
 from exchange.outward.connect import Resolve
 from exchange.settings import Settings
-from tests.support.upstream import Upstream, usual
+from tests.support.upstream import Upstream
 from tests.unit.connectors.served import read_head, read_on, until
 from tests.unit.connectors.world import (
     AUDIENCE,
@@ -160,7 +160,7 @@ class Pair:
         self._connection = called.connections.kept[(PROVIDER, CONNECTION)]
 
     def reset(self) -> None:
-        door, up = self.called.door, self.upstream
+        door = self.called.door
         until(lambda: len(door.ends) == len(door.uses))
         door.change(**{name: getattr(self._grant, name) for name in ("source", "obligations")})
         door.change(status="active")
@@ -168,10 +168,10 @@ class Pair:
         door.ends.clear()
         door.before_record = None
         self.called.connections.away = False
-        self.called.connect(url=self._connection.url, secret=self._connection.secret)
-        up.act, up.early, up.keep_bodies = usual, None, True
-        up.came.clear()
-        up.garbage.clear()
+        # Another service: what was on its way to the last one is not this test's.
+        self.upstream.__exit__()
+        self.upstream = Upstream().start()
+        self.called.connect(url=self.upstream.url, secret=self._connection.secret)
 
     def ask(self, path: str = "x", method: str = "GET", **options: Any) -> httpx.Response:
         """One call; headers beside the token's come in `headers`."""
@@ -206,7 +206,11 @@ def read_whole(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
 def paired(**options: Any) -> Iterator[Pair]:
     """A gateway in front of a service, both serving."""
     with Upstream() as upstream, calling(make_called(upstream.url, **options)) as called:
-        yield Pair(called, upstream)
+        pair = Pair(called, upstream)
+        try:
+            yield pair
+        finally:
+            pair.upstream.__exit__()
 
 
 @contextlib.contextmanager
