@@ -35,7 +35,7 @@ async def act_on_request(
 ) -> Done:
     """Carry out an act; raises BadInput, Forbidden, NotFound, Conflict, Unavailable.
 
-    An answer may bring the form filled in anew.
+    An answer may bring the form filled in anew: then approvals are given anew, too.
     """
     if act in TEXT_NEEDED and not text.strip():
         raise BadInput("text_missing", f"To {act} takes some words.", status=422)
@@ -106,10 +106,14 @@ async def _step(
     more: dict[str, Any] = {}
     changed: dict[str, Any] = {}
     if act == "answer":
+        filled_in = held.ask.form
         if form:
-            changed["form"] = salted_form(check_form(terms.form, {**held.ask.form, **form}))
+            filled_in = check_form(terms.form, {**held.ask.form, **form})
+        if filled_in != held.ask.form:  # what people approved is not what is asked any more
+            changed.update(form=salted_form(filled_in), approvals=[])
         more["form_commitment"] = form_commitment(changed.get("form", {}))
-    event, row = record_step(desk.ledger, held, RULES[act].kind, caller, text, now, more)
+    step = (desk.ledger, held, RULES[act].kind, caller, text, now, more)
+    event, row = record_step(*step, form_changed="form" in changed)
     if state is None:
         reads = {(REQUESTS, held.request_id): held.rev}
         return Write([event], reads=reads, inserts=[row])

@@ -26,10 +26,12 @@ def record_step(
     text: str,
     now_ms: int,
     more: Mapping[str, Any] | None = None,
+    *,
+    form_changed: bool = False,
 ) -> tuple[Event, Insert]:
     """Return the leaf and the row of a step; `caller` is None where the clock took it.
 
-    `more` joins what the leaf says.
+    `more` joins what the leaf says. `form_changed` is of an answer with another form than before.
     """
     step_id = new_id("stp", ledger.log_id)
     both = {"consumer_id": held.consumer_id, "provider_id": held.provider_id}
@@ -59,6 +61,7 @@ def record_step(
         "by_member": caller.member_id if caller is not None else None,
         "text": text,
         "salt": salt,
+        "form_changed": form_changed,
         "at_ms": now_ms,
         "event_id": event.id,
     }

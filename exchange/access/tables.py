@@ -70,6 +70,7 @@ class StepRow(SQLModel, table=True):
     by_member: str | None = None
     text: str
     salt: str
+    form_changed: bool = False  # by an answer: approvals given before count no longer
     at_ms: int = Field(sa_column=big())
     event_id: str
 

@@ -221,8 +221,8 @@ def requests_steps(
             me.pages(f"/v1/access-requests/{request}/steps"),
             ("at", "what", "organisation", "member", "text"),
             lambda s: (
-                *(s["at"], s["kind"], s["by_organisation_id"] or "the clock"),
-                *(s["by_member_id"] or "", s["text"] or ""),
+                *(s["at"], s["kind"] + (", form changed" if s["form_changed"] else "")),
+                *(s["by_organisation_id"] or "the clock", s["by_member_id"] or "", s["text"] or ""),
             ),
             as_json=as_json,
         )

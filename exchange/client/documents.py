@@ -295,6 +295,7 @@ class RequestStep(Document):
     by_member_id: str | None = None
     by_client_id: str | None = None
     text: str | None = None
+    form_changed: bool = False
     at: datetime = field(metadata=_by(_TIME))
     event_id: str | None = None
 

@@ -146,7 +146,10 @@ class Verbs(Core):
     def answer(
         self, request: Request | str, text: str, *, form: Mapping[str, Any] | None = None
     ) -> Flow[Request]:
-        """Answer what you were asked, with the form filled in anew where that was wanted."""
+        """Answer what you were asked, with the form filled in anew where that was wanted.
+
+        Whoever approved before approves anew where that changes the form.
+        """
         body = {"text": text} if form is None else {"text": text, "form": dict(form)}
         return (yield from self._do(request, "answer", body))
 

@@ -50,7 +50,7 @@ async def token(world, grant):
 async def test_a_hold_suspends_until_it_is_lifted(database, world, on):
     grant = (await world.ask()).grant
     other = (await world.ask(purpose="scientific_research")).grant
-    door = MountedDoor(world.parts.desk, 15)
+    door = MountedDoor(world.parts.desk, world.parts.watchers, 15)
     await door.record(use_of(grant))
     hold = await world.suspend(TARGETS[on](grant), reason="security_incident", text="Keys leaked.")
     assert await state(world, grant) == "suspended"

@@ -4,6 +4,8 @@ import pytest
 
 from exchange.catalog.form import FormField
 from exchange.errors import Conflict
+from exchange.formats import receipt as receipts
+from exchange.formats.note import Verifier
 from tests.support.desk import open_world
 from tests.support.judge import judge
 
@@ -16,6 +18,35 @@ async def world(exchange):
     world.offering = await world.publish(approval="provider", approvers=2)
     world.anna, world.bo = [await world.member(world.platform.org_id, "approver") for _ in range(2)]
     return world
+
+
+def event(world, receipt):
+    verifier = Verifier.parse(world.parts.ledger.verifier_key)
+    return receipts.verify(receipt, verifier).event
+
+
+async def test_approvals_count_for_the_form_that_they_saw(database, world):
+    world.offering = await world.publish(approval="provider", approvers=2, form=FORM)
+    asked = await world.ask(form={"use": "statistics only"})
+    await world.approve(asked.request_id, world.anna)
+    await world.act("ask", asked.request_id, world.bo, "For whom?")
+    same = {"use": "statistics only"}
+    kept = await world.act("answer", asked.request_id, world.sme, "For us.", form=same)
+    assert len(kept.answer.approvals) == 1
+    assert event(world, kept.receipt)["data"]["form_commitment"] is None
+    await world.act("ask", asked.request_id, world.bo, "For whom else?")
+    other = {"use": "resell to third parties"}
+    said = await world.act("answer", asked.request_id, world.sme, "Others.", form=other)
+    assert not said.answer.approvals
+    assert event(world, said.receipt)["data"]["form_commitment"] is not None
+    alone = await world.approve(asked.request_id, world.bo)
+    assert (alone.answer.status, len(alone.answer.approvals)) == ("pending_approval", 1)
+    done = await world.approve(asked.request_id, world.anna)
+    assert (done.answer.status, done.answer.ask.form) == ("approved", other)
+    steps = await world.parts.store.steps(asked.request_id)
+    changes = [(s.kind, s.form_changed) for s in steps if s.kind == "answered"]
+    assert changes == [("answered", False), ("answered", True)]
+    judge(database.sql)
 
 
 async def test_what_waits_does_not_answer_for_another_form(database, world):

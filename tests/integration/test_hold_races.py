@@ -47,7 +47,7 @@ async def assert_suspended(world, grant_id):
         await authorize_grant(parts.desk, client, consumer, grant.id)
     use = Use(grant.id, grant.client_id, "data.bin", "v1", "GET", 0, 9, grant.rev)
     with pytest.raises(DoorRefused):
-        await MountedDoor(parts.desk, 15).record(use)
+        await MountedDoor(parts.desk, parts.watchers, 15).record(use)
 
 
 async def done(work, outcomes):

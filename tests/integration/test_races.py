@@ -209,7 +209,7 @@ async def test_a_change_between_look_up_and_use(database, worlds, monkeypatch, w
     """The gateway has looked, the door has looked again; then it changes; then the use commits."""
     world, other = worlds
     grant = (await world.ask()).grant
-    door, store = MountedDoor(world.parts.desk, 15), world.parts.store
+    door, store = MountedDoor(world.parts.desk, world.parts.watchers, 15), world.parts.store
     assert (await door.look_up(grant.id)).status == "active"
     await door.record(use_of(grant))
     (code, change), met, changed = USE_CHANGES[what], store.met, []
@@ -240,7 +240,7 @@ async def test_a_use_goes_through_though_something_harmless_changed(
     """What stands around the grant has another rev and no hold: looked at again, and recorded."""
     world, other = worlds
     grant = (await world.ask()).grant
-    door, store = MountedDoor(world.parts.desk, 15), world.parts.store
+    door, store = MountedDoor(world.parts.desk, world.parts.watchers, 15), world.parts.store
     await door.record(use_of(grant))
     met, tries = store.met, []
 

@@ -2,7 +2,9 @@
 
 Never a delivery or a token outside an active grant, so never under a hold; never a state without
 its leaf (but a grant's end, whose leaf follows the clock), never a leaf without its state: the
-judge looks after every step. `STATEFUL_EXAMPLES` is how many stories are told on each database.
+judge looks after every step. Nor does a grant's end ever come earlier, or its version become older,
+but by revoking it; nor does an approval count for a form that it did not see.
+`STATEFUL_EXAMPLES` is how many stories are told on each database.
 """
 
 import os
@@ -12,26 +14,25 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
-from connectors.gateway.door import DoorRefused, Use
 from exchange.access.chase_requests import chase_requests
-from exchange.access.revoke_grant import end_grants
-from exchange.access.store import GRANTS, REQUESTS
-from exchange.clock import DAY_MS, now_ms
+from exchange.access.store import REQUESTS
+from exchange.catalog.form import FormField
+from exchange.clock import now_ms
 from exchange.errors import Conflict
 from exchange.ledger.write import Update, Write
 from tests.support.access_model import Grant, Offering, Request
-from tests.support.hold_rules import HoldRules
+from tests.support.grant_rules import NEWEST, GrantRules
 
 EXAMPLES = int(os.environ.get("STATEFUL_EXAMPLES", "10"))
 STEPS = 40
 PURPOSES = ("logistics_planning", "scientific_research")
-NEWEST = st.integers(0, 3)
+FORM = (FormField("use", "text", "Use", "用途"),)
+FIRST = {"use": "statistics"}
 has_requests = precondition(lambda self: self.model.requests)
-has_grants = precondition(lambda self: self.model.grants)
 has_pending = precondition(lambda self: self.pending())
 
 
-class Story(HoldRules):
+class Story(GrantRules):
     """One platform with three people, one SME, and all that they do to each other."""
 
     def pending(self):
@@ -46,14 +47,26 @@ class Story(HoldRules):
         """Take what the exchange answered, after the model has said that it may."""
         known = self.model.requests.get(answer.request_id)
         if known is None:
-            purpose = answer.ask.purpose
-            known = Request(answer.request_id, offering, purpose, answer.status)
+            ask = answer.ask
+            known = Request(
+                *(answer.request_id, offering, ask.purpose, answer.status),
+                *(ask.days, dict(ask.form), answer.offering_version),
+            )
             self.model.requests[known.id] = known
         known.status, known.waits_for = answer.status, answer.waits_for
         known.renews = answer.renews
         if answer.grant is not None:
             known.grant = answer.grant.id
         return known
+
+    def note_grant(self, grant, offering: Offering, purpose: str) -> None:
+        """Take a grant that was made or prolonged."""
+        known = self.model.grants.get(grant.id)
+        if known is None:
+            known = Grant(grant.id, offering, purpose, grant.offering_version, grant.ends_ms)
+            self.model.grants[grant.id] = known
+        assert grant.ends_ms >= known.ends_ms
+        known.version, known.ends_ms = grant.offering_version, grant.ends_ms
 
     # ---- offerings
 
@@ -64,6 +77,7 @@ class Story(HoldRules):
             self.publish(approvers)
             self.ask_for(self.model.offerings[-1], PURPOSES[0])
         self.approve_as(self.request(1), self.people[0])
+        self.approve_around_an_answer(self.request(0), same=False)
 
     @precondition(lambda self: len(self.model.offerings) < 5 and not self.around())
     @rule(approvers=st.integers(0, 3))
@@ -72,7 +86,8 @@ class Story(HoldRules):
 
     def publish(self, approvers):
         approval = "provider" if approvers else "automatic"
-        made = self.run(self.world.publish(approval=approval, approvers=approvers or 1))
+        wanted = {"approval": approval, "approvers": approvers or 1, "form": FORM}
+        made = self.run(self.world.publish(**wanted))
         self.model.offerings.append(Offering(made.id, approvers))
 
     @precondition(lambda self: len(self.model.offerings) > 3)
@@ -82,6 +97,15 @@ class Story(HoldRules):
         self.world.offering = self.run(self.parts.catalog.offering(offering.id))
         self.run(self.world.withdraw())
         offering.status = "withdrawn"
+
+    @rule(n=NEWEST)
+    def publish_anew(self, n):
+        """The next version: what waits or was granted is of the version that it saw."""
+        offering = self.offering(n)
+        self.world.offering = self.run(self.parts.catalog.offering(offering.id))
+        refused = self.refused(self.world.revise(title_en=f"Flights {offering.version}"))
+        assert refused == (offering.status == "withdrawn" or self.model.is_held(offering.id))
+        offering.version += not refused
 
     # ---- requests
 
@@ -98,7 +122,11 @@ class Story(HoldRules):
     def ask_for(self, offering, purpose):
         model = self.model
         stands = model.standing(offering, purpose)
-        answer = self.run(self.world.ask(offering_id=offering.id, purpose=purpose))
+        asked = {"offering_id": offering.id, "purpose": purpose, "form": FIRST}
+        if isinstance(stands, Request) and (stands.days, stands.form) != (30, FIRST):
+            assert self.refused(self.world.ask(**asked))
+            return
+        answer = self.run(self.world.ask(**asked))
         if isinstance(stands, Grant):
             assert answer.grant is not None
             assert answer.grant.id == stands.id
@@ -111,7 +139,7 @@ class Story(HoldRules):
         self.note(answer, offering)
         if answer.grant is not None and answer.grant.id not in model.grants:
             assert stands is None
-            model.grants[answer.grant.id] = Grant(answer.grant.id, offering, purpose)
+            self.note_grant(answer.grant, offering, purpose)
 
     @has_pending
     @rule(n=NEWEST)
@@ -123,13 +151,35 @@ class Story(HoldRules):
             request.waits_for = "consumer"
 
     @has_pending
-    @rule(n=NEWEST)
-    def answer(self, n):
-        request = self.likely_pending(n)
-        work = self.world.act("answer", request.id, self.world.sme, "So.")
+    @rule(n=NEWEST, use=st.sampled_from([None, "statistics", "resale"]))
+    def answer(self, n, use):
+        self.answer_with(self.likely_pending(n), None if use is None else {"use": use})
+
+    def answer_with(self, request, form):
+        """With the form as it was, or with another: then approvals are given anew."""
+        work = self.world.act("answer", request.id, self.world.sme, "So.", form=form)
         assert self.refused(work) == (request.waits_for != "consumer")
         if request.waits_for == "consumer":
             request.waits_for = "provider"
+            if form is not None and form != request.form:
+                request.form, request.approved_by = form, set()
+
+    @has_pending
+    @rule(n=NEWEST, same=st.booleans())
+    def approve_before_and_after(self, n, same):
+        """Two people's approvals are of one form, or they are not two."""
+        several = [request for request in self.pending() if request.offering.approvers > 1]
+        request = several[-1 - n % len(several)] if several else self.likely_pending(n)
+        self.approve_around_an_answer(request, same)
+
+    def approve_around_an_answer(self, request, same):
+        self.approve_as(request, self.people[0])
+        if request.status == "pending_approval":
+            self.run(self.world.act("ask", request.id, self.people[1], "Why?"))
+            request.waits_for = "consumer"
+            other = {"resale": "statistics"}.get(request.form.get("use", ""), "resale")
+            self.answer_with(request, request.form if same else {"use": other})
+            self.approve_as(request, self.people[1])
 
     @has_pending
     @rule(n=NEWEST, what=st.sampled_from(["reject", "withdraw"]), again=st.booleans())
@@ -155,12 +205,16 @@ class Story(HoldRules):
         self.try_to_appeal(self.request(n))
 
     def try_to_appeal(self, request):
-        waits_anew = request.status in ("rejected", "lapsed")
+        renewed = self.model.grants.get(request.renews or "")
+        revoked = renewed is not None and renewed.state == "revoked"
+        waits_anew = request.status in ("rejected", "lapsed") and not revoked
         taken = request.status == "denied"
         if request.grant is not None:
             state = self.model.counts_as(self.model.grants[request.grant])
             taken = taken or state in ("revoked", "suspended")
         blocked = waits_anew and self.model.blocks(request)
+        if waits_anew and renewed is not None and renewed.state == "active":
+            blocked = blocked or self.model.takes_back(request, now_ms()) is not None
         refused = self.refused(self.world.act("appeal", request.id, self.world.sme, "Yes."))
         assert refused == (blocked or not (waits_anew or taken))
         if waits_anew and not refused:
@@ -180,7 +234,9 @@ class Story(HoldRules):
     def approve_as_all(self, n):
         """What a grant takes, in one step: stories that need grants are dense."""
         waiting = self.pending()
-        request = waiting[-1 - n % len(waiting)]
+        self.approve_in_turn(waiting[-1 - n % len(waiting)])
+
+    def approve_in_turn(self, request):
         for who in self.people:
             if request.status == "pending_approval":
                 self.approve_as(request, who)
@@ -193,6 +249,9 @@ class Story(HoldRules):
         permits = complete and not model.refuses(offering)
         renewed = model.grants.get(request.renews or "")
         prolongs = renewed is not None and renewed.state == "active"
+        back = None
+        if permits and renewed is not None and renewed.state != "ended":
+            back = model.takes_back(request, now_ms())
         held = prolongs and model.counts_as(renewed) == "suspended"
         held = held and (permits or model.refuses(offering))
         taken = isinstance(stands, Grant) and permits and not prolongs
@@ -201,7 +260,8 @@ class Story(HoldRules):
             done = self.run(self.world.approve(request.id, who))
         except Conflict as conflict:
             code = conflict.code
-            expected = "grant_suspended" if held else "granted_already" if taken else None
+            expected = "granted_already" if taken else None
+            expected = "grant_suspended" if held else back or expected
             expected = "held_for_now" if around else expected
             assert not again
             assert code == (expected if pending else "request_settled")
@@ -211,6 +271,7 @@ class Story(HoldRules):
             assert done.receipt is None
             return
         assert not held
+        assert not back
         assert not taken
         assert not around
         request.approved_by.add(who.member_id)
@@ -222,7 +283,7 @@ class Story(HoldRules):
             assert done.answer.status == "approved"
             grant = done.answer.grant
             assert (grant.id == request.renews) == prolongs
-            model.grants.setdefault(grant.id, Grant(grant.id, offering, request.purpose))
+            self.note_grant(grant, offering, request.purpose)
         self.note(done.answer, offering)
 
     @has_pending
@@ -235,79 +296,6 @@ class Story(HoldRules):
         self.run(self.parts.ledger.commit(Write(updates=[late])))
         assert self.run(chase_requests(self.parts.desk)) >= 1
         request.status, request.waits_for = "lapsed", None
-
-    # ---- grants
-
-    @has_grants
-    @rule(n=NEWEST, days=st.sampled_from([20, 60, 80, 91]))
-    def renew(self, n, days):
-        self.try_to_renew(self.grant(n), days)
-
-    def try_to_renew(self, grant, days=60):
-        model = self.model
-        held = self.run(self.parts.store.grant(grant.id))
-        pending = [request for request in self.pending() if request.renews == grant.id]
-        shortens = held.ends_ms >= now_ms() + days * DAY_MS
-        state = model.counts_as(grant)
-        try:
-            answer = self.run(self.world.renew(grant.id, days))
-        except Conflict:
-            assert shortens or state != "active"
-            return
-        assert state == "active"
-        if pending:
-            assert answer.request_id == pending[0].id
-        elif model.refuses(grant.offering) or days > 90:
-            assert answer.status == "denied"
-        else:
-            expected = "pending_approval" if grant.offering.approvers else "permitted"
-            assert answer.status == expected
-        self.note(answer, grant.offering)
-
-    @has_grants
-    @rule(n=NEWEST, again=st.booleans())
-    def revoke(self, n, again):
-        grant = self.grant(n)
-        assert self.refused(self.world.revoke(grant.id)) == (grant.state == "ended")
-        if grant.state == "active":
-            grant.state = "revoked"
-        if again:
-            self.ask_for(grant.offering, grant.purpose)
-
-    @has_grants
-    @rule(n=NEWEST)
-    def the_clock_ends_it(self, n):
-        grant = self.grant(n)
-        held = self.run(self.parts.store.grant(grant.id))
-        if grant.state != "active":
-            return
-        past = Update(GRANTS, grant.id, held.rev, {"ends_ms": now_ms() - 1})
-        self.run(self.parts.ledger.commit(Write(updates=[past], forgets=[held.ask])))
-        grant.state = "ended"
-        self.ended.add(grant.id)
-
-    @has_grants
-    @rule(n=NEWEST)
-    def use(self, n):
-        self.try_to_use(self.grant(n))
-
-    def try_to_use(self, grant):
-        seen = self.run(self.door.look_up(grant.id))
-        state = self.model.counts_as(grant)
-        assert seen.status == state
-        use = Use(grant.id, seen.client_id, "data.bin", "v1", "GET", 0, 9, seen.rev)
-        ((before,),) = self.sql("SELECT count(*) FROM uses")
-        try:
-            self.run(self.door.record(use))
-            delivered = True
-        except DoorRefused:
-            delivered = False
-        assert delivered == (state == "active")
-        assert self.sql("SELECT count(*) FROM uses") == [(before + delivered,)]
-
-    @rule()
-    def sweep(self):
-        self.run(end_grants(self.parts.ledger, self.parts.store))
 
 
 @pytest.mark.parametrize(

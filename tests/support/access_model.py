@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from exchange.clock import DAY_MS
+
 
 @dataclass
 class Offering:
@@ -10,6 +12,7 @@ class Offering:
     id: str
     approvers: int  # 0: decided at once
     status: str = "published"
+    version: int = 1
 
 
 @dataclass
@@ -20,8 +23,11 @@ class Request:
     offering: Offering
     purpose: str
     status: str
+    days: int
+    form: dict[str, str]
+    version: int
     waits_for: str | None = None
-    approved_by: set[str] = field(default_factory=set)
+    approved_by: set[str] = field(default_factory=set)  # of those who saw this form
     renews: str | None = None
     grant: str | None = None
 
@@ -33,6 +39,8 @@ class Grant:
     id: str
     offering: Offering
     purpose: str
+    version: int
+    ends_ms: int
     state: str = "active"
 
 
@@ -79,6 +87,7 @@ class Model:
                 return grant
         for request in self.requests.values():
             same = (request.offering, request.purpose) == (offering, purpose)
+            same = same and request.version == offering.version
             if same and request.status == "pending_approval" and request.renews is None:
                 return request
         return None
@@ -88,12 +97,23 @@ class Model:
         for other in self.requests.values():
             if other is request or other.status != "pending_approval":
                 continue
+            if other.version != request.version:
+                continue
             if other.renews is not None or request.renews is not None:
                 if other.renews == request.renews:
                     return True
             elif (other.offering, other.purpose) == (request.offering, request.purpose):
                 return True
         return False
+
+    def takes_back(self, request: Request, now_ms: int) -> str | None:
+        """Why a renewal would not prolong its grant, which has not ended; None where it would."""
+        grant = self.grants[request.renews or ""]
+        if grant.state == "revoked":
+            return "grant_revoked"
+        if grant.version > request.version:
+            return "renewal_outdated"
+        return "renewal_shortens" if now_ms + request.days * DAY_MS <= grant.ends_ms else None
 
     def wants_rule(self, grant: Grant) -> bool:
         """Whether the rule holds this grant once the latest change has been followed."""

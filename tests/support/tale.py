@@ -34,7 +34,7 @@ class Tale(RuleBasedStateMachine):
         self.world = self.run(open_world(self.parts))
         platform = self.world.platform.org_id
         self.people = [self.run(self.world.member(platform, "approver")) for _ in range(3)]
-        self.door = MountedDoor(self.parts.desk, 15)
+        self.door = MountedDoor(self.parts.desk, self.parts.watchers, 15)
         self.model = Model(self.world.sme.org_id, platform)
         self.ended: set[str] = set()
         self.leaves = 0
@@ -89,6 +89,9 @@ class Tale(RuleBasedStateMachine):
         for grant in model.grants.values():
             held = self.run(self.parts.store.grant(grant.id))
             assert held.state(now_ms()) == model.counts_as(grant)
+            assert held.offering_version == grant.version
+            assert held.ends_ms >= grant.ends_ms or grant.id in self.ended
+            grant.ends_ms = held.ends_ms  # never earlier again
         judged = judge(self.sql, moved_ends=self.ended)
         assert judged.size >= self.leaves
         self.leaves = judged.size

@@ -139,7 +139,7 @@ class WaitingOut(Body):
     organisation_id: str
     since: str
     until: str
-    approvals: int
+    approvals: int = Field(description="Of the form as it is now")
     approvers: int
 
 
@@ -180,6 +180,7 @@ class StepOut(Body):
     by_client_id: str | None
     by_member_id: str | None
     text: str
+    form_changed: bool = Field(description="By an answer: approvals before it count no longer")
     at: str
     event_id: str
 
@@ -320,6 +321,7 @@ def step_out(row: Mapping[str, Any]) -> StepOut:
         by_client_id=row["by_client"],
         by_member_id=row["by_member"],
         text=row["text"],
+        form_changed=row["form_changed"],
         at=rfc3339(row["at_ms"]),
         event_id=row["event_id"],
     )

@@ -100,7 +100,10 @@ def router(desk: Desk, page_items: int) -> APIRouter:
         accept_language: AcceptLanguage = None,
         idempotency_key: IdempotencyKey = None,
     ) -> AccessRequestOut:
-        """Answer a question; `form` changes fields of the form (the applicant)."""
+        """Answer a question; `form` changes fields of the form (the applicant).
+
+        Where it changes any, approvals that were given before count no longer.
+        """
         done = await act_on_request(
             desk, caller, request_id, "answer", body.text, body.form, idempotency_key
         )
