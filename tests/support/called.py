@@ -4,7 +4,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -99,6 +99,7 @@ def make_called(
     allow: str | None = None,
     resolve: Resolve | None = None,
     waits: Waits = QUICK,
+    secret: Mapping[str, str] | None = None,
     rules: Sequence[str] = ALL,
     settings: Settings | None = None,
     **source: Any,
@@ -110,7 +111,7 @@ def make_called(
         "http",
         url,
         {"header": "X-Api-Key"},
-        {"value": SECRET},
+        {"value": SECRET} if secret is None else secret,
         1,
     )
     delivery = Delivery(
