@@ -2,7 +2,7 @@
 
 import typer
 
-from exchange.cli import grants, requests, usage
+from exchange.cli import calls, grants, requests, usage
 
 PANEL = "Share"
 
@@ -12,6 +12,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("explain", rich_help_panel=PANEL)(requests.explain)
     app.command("request", rich_help_panel=PANEL)(requests.request)
     app.add_typer(requests.app, name="requests", rich_help_panel=PANEL)
+    grants.app.command("call")(calls.grant_call)
     grants.app.command("usage")(usage.grant_usage)
     app.add_typer(grants.app, name="grant", rich_help_panel=PANEL)
     app.command("usage", rich_help_panel=PANEL)(usage.usage)

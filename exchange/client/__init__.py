@@ -4,6 +4,7 @@ Needs httpx, cryptography, joserfc and rfc8785; `read` needs an extra: pandas,
 arrow or duckdb; `verify_delivery` needs webhooks.
 """
 
+from exchange.client.calls import Called
 from exchange.client.deliveries import Delivery, verify_delivery
 from exchange.client.documents import (
     Allowance,
@@ -41,6 +42,7 @@ from exchange.client.proofs import Proof
 __all__ = [
     "Allowance",
     "AsyncExchange",
+    "Called",
     "ClientError",
     "Closed",
     "Delivery",

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from exchange.client import frames, proofs, transfer
+from exchange.client import calls, frames, proofs, transfer
 from exchange.client.core import Core, is_passing
 from exchange.client.documents import (
     Explanation,
@@ -208,6 +208,38 @@ class Verbs(Core):
     def usage(self, grant: Grant | str) -> Flow[Usage]:
         """Return what was used of a grant, and what is left of it."""
         return Usage.of((yield from self.get(f"/v1/grants/{_id(grant)}/usage")))
+
+    def call(
+        self,
+        grant: Grant | str,
+        path: str,
+        *,
+        method: str = "GET",
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        on_piece: calls.OnPiece | None = None,
+    ) -> Flow[calls.Called]:
+        """Call a platform's service under a grant of compute or technology.
+
+        `on_piece` takes the answer as it comes, such as server-sent events. Raises Refused, with
+        what would help, for what the grant does not allow (any more), and for a service's own
+        refusal. A call that was cut is not repeated: it may have been counted.
+        """
+        return (
+            yield from calls.call(
+                self,
+                _id(grant),
+                path,
+                method=method,
+                params=params,
+                json=json,
+                content=content,
+                headers=headers,
+                on_piece=on_piece,
+            )
+        )
 
     def files(self, grant: Grant | str) -> Flow[tuple[File, ...]]:
         """List what a grant delivers."""

@@ -1,13 +1,17 @@
 """Calls through a whole exchange: a platform's connection, its offering, a grant, a use a call."""
 
+import json
 import threading
 import time
+from dataclasses import asdict
 
 import httpx
 import pytest
 
+from exchange.client import AsyncExchange, Exchange, Refused
 from exchange.client.session import Refusal
 from tests.support.actors import SME_ATTRIBUTES, ask, join, operator, publish_service
+from tests.support.commands import exchange
 from tests.support.server import ExchangeServer
 from tests.support.upstream import Came, Upstream, Visit
 
@@ -122,3 +126,44 @@ def test_a_replaced_credential_is_used_from_the_next_call_on(platform, sme, serv
     assert first.one("x-api-key") == PLANTED
     assert second.one("authorization") == "Bearer another-1234567890"
     assert not second.all("x-api-key")
+
+
+def test_the_client_calls_and_says_what_would_help(platform, sme, service):
+    offering = publish_service(platform, service.url, "GET /*", "POST /*", limits={"calls": 3})
+    grant = granted(sme, offering)
+    with Exchange(sme.profile) as client:
+        answer = client.call(grant, "/stats/a b", params={"by": "carrier"})
+        assert (answer.status, answer.json(), answer.text) == (200, {}, "{}")
+        assert client.call(grant, "query", method="POST", json={"a": 1}).status == 200
+        pieces = []
+        assert client.call(grant, "stats", on_piece=pieces.append).content == b""
+        assert b"".join(pieces) == b"{}"
+        with pytest.raises(Refused) as refused:
+            client.call(grant, "stats")
+    assert refused.value.document["remedies"][0]["code"] == "renew_grant"
+    assert [came.target for came in service.came] == ["/stats/a%20b?by=carrier", "/query", "/stats"]
+
+
+async def test_the_client_calls_on_an_event_loop(platform, sme, service):
+    grant = granted(sme, publish_service(platform, service.url, "GET /*"))
+    async with AsyncExchange(sme.profile) as client:
+        assert (await client.call(grant, "stats")).json() == {}
+
+
+def test_the_command_calls(platform, sme, service, tmp_path):
+    limits = {"calls": 3}
+    offering = publish_service(platform, service.url, "GET /*", "POST /query", limits=limits)
+    grant = granted(sme, offering)
+    (tmp_path / "profile.json").write_text(json.dumps(asdict(sme.profile)))
+    got = exchange("grant", "call", grant, "stats", "--param", "by=month", cwd=tmp_path)
+    assert got.stdout == "{}", got.stderr
+    told = exchange("grant", "call", grant, "query", "--data", '{"a":1}', "--json", cwd=tmp_path)
+    assert json.loads(told.stdout) == {"status": 200, "body": {}}
+    assert (service.came[0].target, bytes(service.came[1].body)) == ("/stats?by=month", b'{"a":1}')
+    wrong = exchange("grant", "call", grant, "query", "--data", "{a", cwd=tmp_path)
+    assert (wrong.returncode, len(service.came)) == (2, 2)
+    assert exchange("grant", "call", grant, "x", "-o", "out", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "out").read_bytes() == b"{}"
+    refused = exchange("grant", "call", grant, "stats", cwd=tmp_path)
+    assert refused.returncode == 1
+    assert f"exchange grant renew {grant}" in refused.stderr

@@ -43,7 +43,7 @@ class ExchangeServer:
             **{f"EXCHANGE_{k}": v for k, v in self.settings.items()},
         }
 
-    def start(self, wait: float = 30) -> "ExchangeServer":
+    def start(self, wait: float = 90) -> "ExchangeServer":
         """Start and wait until every part is ready."""
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
