@@ -209,13 +209,21 @@ def _not_valid(found: Sequence[Any]) -> BadInput:
             "The body is not one JSON value in UTF-8, each name once.",
             hint="RFC 8259 and RFC 7493 say what is; NaN and lone surrogates are not.",
         )
-    faults = [{"in": _place(fault["loc"]), "fault": fault["msg"][:200]} for fault in found[:20]]
+    faults = [{"in": _place(fault["loc"]), "fault": _words(fault)[:200]} for fault in found[:20]]
     return BadInput(
         "input_invalid",
         "; ".join(f"{fault['in']}: {fault['fault']}" for fault in faults),
         status=422,
         members={"faults": faults},
     )
+
+
+def _words(fault: Any) -> str:
+    """Say what is wrong; of a union the framework's own words would repeat what was sent."""
+    if fault["type"] == "union_tag_invalid":
+        told = fault["ctx"]
+        return f"{told['discriminator']} must be one of {told['expected_tags']}".replace("'", "")
+    return str(fault["msg"])
 
 
 def _place(path: Sequence[str | int]) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from exchange.catalog.model import Kind
 from exchange.formats.allowed_paths import LONGEST_RULE, parse
@@ -85,15 +85,7 @@ class HttpSource(Body):
     )
 
 
-Source = Annotated[
-    FilesSource | S3Source | HttpSource,
-    Discriminator(
-        "connector",
-        # The framework's own words would repeat what was sent.
-        custom_error_type="connector_unknown",
-        custom_error_message="connector must be files, s3 or http",
-    ),
-]
+Source = Annotated[FilesSource | S3Source | HttpSource, Field(discriminator="connector")]
 CONNECTORS: dict[Kind, tuple[str, ...]] = {
     "dataset": ("files", "s3"),
     "compute": ("http",),

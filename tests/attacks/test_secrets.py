@@ -34,6 +34,13 @@ def test_a_whole_story_and_every_misbehaviour(story: Story):
     story.misbehave()
     assert any("token key" in secret.what for secret in story.watch.secrets)
     story.assert_kept()
+    story.assert_at_rest()
+    rotated = story.operator.post("/v1/keys/master/rotate")["keys"]
+    for key in json.loads((story.server.state / "keys" / "master.json").read_text())["keys"]:
+        story.watch.plant("a master key", key)
+    assert [key["seals"] for key in rotated] == [True, False]
+    story.assert_kept()
+    story.assert_at_rest()
 
 
 @pytest.mark.sqlite
@@ -47,6 +54,8 @@ def test_rows_that_make_verbs_raise(story: Story):
         connection.execute("UPDATE offerings SET terms = ?", (broken,))
         connection.execute("UPDATE organisations SET attributes = ?", (broken,))
         connection.execute("UPDATE entries SET entry = ?", (planted.encode(),))
+        connection.execute("UPDATE connections SET settings = ?, url = ''", (broken,))
+        connection.execute("UPDATE connection_secrets SET sealed = ?", (planted,))
     answers = story.everywhere()
     assert {500} <= {answer.status_code for answer in answers}  # else nothing was provoked
     assert "unexpected_error" in story.server.log()
@@ -128,7 +137,8 @@ def test_keys_that_cannot_be_read_are_not_shown(tmp_path: Path):
     server = ExchangeServer(tmp_path / "state")
     with server:
         pass
-    for path in (server.state / "keys" / "log.key", server.state / "keys" / "token.jwk"):
+    names = ("log.key", "token.jwk", "master.json")
+    for path in [server.state / "keys" / name for name in names]:
         before = path.read_bytes()
         for damaged in (before[: len(before) // 2], before[:-9] + b"\xff" + before[-8:], b""):
             path.write_bytes(damaged)
@@ -145,6 +155,8 @@ def test_keys_that_cannot_be_read_are_not_shown(tmp_path: Path):
             assert "Traceback" not in said, path.name
             secret = before.decode().strip()
             pieces = private_parts(json.loads(secret)) if secret.startswith("{") else []
+            if path.name == "master.json":
+                pieces = json.loads(secret)["keys"]
             for piece in pieces or [secret.split("+", 4)[-1]]:
                 assert piece[:20] not in said, path.name
         path.write_bytes(before)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import traceback
 
 import pytest
 
@@ -263,3 +264,19 @@ async def test_the_sweep_never_writes_over_a_row_it_did_not_read(platform, excha
     with pytest.raises(Stale):
         await exchange.ledger.commit(Write(updates=[stale]))
     assert await value(platform, made) == PLANTED
+
+
+async def test_no_part_shows_a_key_or_a_secret(platform, exchange, database):
+    """Whoever prints the exchange's parts or settings, or an error's whole chain, reads none."""
+    made = await platform.service(header())
+    [key] = keys_of(database)
+    settings = exchange.settings
+    shown = [repr(exchange), repr(settings), str(settings.model_dump()), settings.model_dump_json()]
+    shown += [repr(vars(each)) for each in (exchange.connection_desk.vault, exchange.connections)]
+    database.sql("UPDATE connection_secrets SET sealed = 'gAAAAA' WHERE id = ?", made.id)
+    with pytest.raises(DoorUnavailable) as refused:
+        await platform.opened(made.id)
+    shown.append("".join(traceback.format_exception(refused.value)))
+    for text in shown:
+        assert key not in text
+        assert PLANTED not in text

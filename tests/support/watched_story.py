@@ -1,13 +1,15 @@
 """A whole story under watch: secrets planted first, then told, then every misbehaviour."""
 
 import json
+import secrets
 import time
+from base64 import b64encode
 from pathlib import Path
 
 import httpx
 
 from tests.support.actors import SME_ATTRIBUTES, TERMS, ask, join, operator
-from tests.support.server import ROOT, ExchangeServer
+from tests.support.server import ROOT, UPSTREAM_ALLOW, ExchangeServer
 from tests.support.story import refused
 from tests.support.watch import Watch
 
@@ -23,6 +25,9 @@ ROUTES = (
     ("GET", "/v1/grants"),
     ("GET", "/v1/access-requests"),
     ("GET", "/v1/log/entries"),
+    ("GET", "/v1/connections"),
+    ("GET", "/v1/keys/master"),
+    ("POST", "/v1/connections"),
     ("POST", "/v1/offerings"),
     ("POST", "/v1/access-requests"),
     ("POST", "/v1/organisations"),
@@ -40,6 +45,8 @@ class Story:
             if path.suffix in (".json", ".jwk") and path.name != "operator.json":
                 for key in private_parts(json.loads(path.read_text())):
                     self.watch.plant(f"a token key ({path.name})", key)
+        for key in json.loads((keys / "master.json").read_text())["keys"]:
+            self.watch.plant("a master key", key)
         self.watch.plant("the state's path", server.state)
         self.watch.plant("the source's path", ROOT / "exchange")
         self.watch.plant("the interpreter's path", Path(httpx.__file__).parents[1])
@@ -101,6 +108,7 @@ class Story:
                 "days": 5,
             },
         }
+        self.connect()
         answer = ask(s["sme"], offering)
         self.grant = answer["grant"]["id"]
         refused(s["sme"], offering, purpose="marketing")
@@ -125,8 +133,70 @@ class Story:
                 self.request(role, "GET", path)
         self.everywhere()
 
+    def connect(self) -> None:
+        """Connections with every kind of credential: secrets that nobody is ever shown."""
+        me, url = self.sessions["platform"], f"http://{UPSTREAM_ALLOW}/"
+        secret = [f"planted-credential-{secrets.token_hex(8)}" for _ in range(6)]
+        for each in (*secret, b64encode(f"mill:{secret[4]}".encode()).decode()):
+            self.watch.plant("a credential", each)
+        self.credentials: list[dict] = [
+            {"kind": "access_key", "access_key": secret[0], "secret_key": secret[1]},
+            {"kind": "header", "name": "X-Api-Key", "value": secret[2]},
+            {"kind": "bearer", "token": secret[3]},
+            {"kind": "basic", "user": "mill", "password": secret[4]},
+            {"kind": "bearer", "token": secret[5]},
+        ]
+        body: dict = {"kind": "http", "name": "Mill", "url": url}
+        self.bodies["/v1/connections"] = {**body, "credential": self.credentials[1]}
+        made = [me.post("/v1/connections", {**body, "credential": c}) for c in self.credentials[1:]]
+        store = {**body, "kind": "s3", "bucket": "mill", "credential": self.credentials[0]}
+        made.append(me.post("/v1/connections", store))
+        self.connection = f"/v1/connections/{made[0]['id']}"
+        me.put(f"{self.connection}/credential", {"credential": self.credentials[4]})
+        for path in (self.connection, *(f"/v1/connections/{each['id']}/check" for each in made)):
+            for role in ("platform", "rival", "operator", "auditor", "nobody"):
+                self.request(role, "POST" if path.endswith("check") else "GET", path)
+
+    def misconnect(self) -> None:
+        """Credentials that are sent wrongly, or to where they do not belong."""
+        body = self.bodies["/v1/connections"]
+        for given in self.credentials[:4]:
+            [*_, (name, secret)] = given.items()
+            for wrong in (
+                {**given, "kind": secret},
+                {**given, secret[:30]: 1},
+                {**given, name: [secret]},
+                {**given, name: secret + "\n"},
+                {**given, name: secret * 300},
+                {"kind": "header", "name": secret + " ", "value": secret},
+                {"kind": "header", "name": "Host", "value": secret},
+                secret,
+            ):
+                for method, path, sent in (
+                    ("POST", "/v1/connections", {**body, "credential": wrong}),
+                    ("PUT", f"{self.connection}/credential", {"credential": wrong}),
+                    ("PUT", self.connection, {**body, "credential": wrong}),
+                ):
+                    assert self.request("platform", method, path, json=sent).status_code == 422
+            for wrong in (
+                {"url": f"https://user:{secret}@a.example/"},
+                {"url": f"https://a.example/?key={secret}"},
+                {"url": f"https://10.0.0.1/{secret}"},
+                {"kind": secret},
+                {"bucket": secret},
+                {secret[:30]: secret},
+            ):
+                sent = {**body, **wrong}
+                answer = self.request("platform", "POST", "/v1/connections", json=sent)
+                assert answer.status_code == 422
+            terms = {**TERMS, "kind": "compute", "source": {"connector": secret}}
+            assert self.request("platform", "POST", "/v1/offerings", json=terms).status_code == 422
+            self.request("platform", "GET", f"/v1/connections/{secret}")
+            self.request("platform", "GET", f"/v1/connections?cursor={secret}")
+
     def misbehave(self) -> None:
         """Requests that carry secrets to where they do not belong, or are not whole."""
+        self.misconnect()
         s, request = self.sessions, self.request
         stolen = s["operator"].token()
         grant_token = s["sme"].token(f"grant:{self.grant}")
@@ -179,6 +249,23 @@ class Story:
             form = {"client_assertion_type": kind, **form}
             assert request("nobody", "POST", "/oauth/token", data=form).status_code in (400, 401)
 
+    def assert_at_rest(self) -> None:
+        """No credential in any file of the exchange's, nor in an export of the whole log; the
+        search finds what is there to find.
+        """
+        for role in ("auditor", "operator"):
+            exported = self.request(role, "GET", "/v1/log/export")
+            assert "connection.credential_replaced.v1" in exported.text
+        assert self.watch.leaks() == []
+        found = set()
+        texts = {s.text.encode(): s.what for s in self.watch.secrets}
+        for path in self.server.state.rglob("*"):
+            if path.is_file() and path.parent.name != "keys":
+                held = path.read_bytes()
+                found |= {what for text, what in texts.items() if text in held}
+        assert "an offering's source path" in found
+        assert not found & {"a credential", "a master key", "the log's key"}, found
+
     def assert_kept(self) -> None:
         """No leak; and the watch could see one: those who may be shown a secret were."""
         time.sleep(0.2)
@@ -187,6 +274,7 @@ class Story:
         assert self.watch.was_shown("an offering's source path", "platform")
         assert self.watch.was_shown("headcount", "auditor")
         assert len([s for s in self.watch.secrets if s.what == "an access token"]) > 5
+        assert len([s for s in self.watch.secrets if s.what == "a credential"]) == 7
         assert len(self.watch.shown) > 100
 
 

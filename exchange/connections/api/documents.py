@@ -4,7 +4,7 @@ import base64
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 
 from exchange.clock import rfc3339
 from exchange.connections.model import Address, Connection, Credential, CredentialKind, Kind
@@ -103,15 +103,7 @@ def _header(kind: CredentialKind, value: str, name: str = "Authorization") -> Cr
     return Credential(kind, {"header": name, "value": value})
 
 
-CredentialIn = Annotated[
-    AccessKeyIn | HeaderIn | BearerIn | BasicIn,
-    Discriminator(
-        "kind",
-        # The framework's own words would repeat what was sent.
-        custom_error_type="credential_unknown",
-        custom_error_message="kind must be access_key, header, bearer or basic",
-    ),
-]
+CredentialIn = Annotated[AccessKeyIn | HeaderIn | BearerIn | BasicIn, Field(discriminator="kind")]
 
 
 class ChangeIn(Body):
