@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 import logging
+import re
 import threading
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -31,6 +32,7 @@ FILE = "master.json"
 MAX_KEYS = 16
 LOOK_SECONDS = 1.0
 Secret = Mapping[str, str]
+_TOKEN = re.compile("[A-Za-z0-9_-]+={0,2}")
 
 
 class Unreadable(Exception):
@@ -106,6 +108,8 @@ class Vault:
     def open(self, sealed: str, key_id: str, place: Place) -> Secret:
         """Return a secret that was sealed for this place; raises Unreadable."""
         known = self._key(key_id) is not None
+        if not _TOKEN.fullmatch(sealed):  # the decoder would pass over what follows the padding
+            raise Unreadable("damaged")
         try:
             opened = self._all.decrypt(sealed)
         except (InvalidToken, ValueError):

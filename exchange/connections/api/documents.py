@@ -106,6 +106,9 @@ def _header(kind: CredentialKind, value: str, name: str = "Authorization") -> Cr
 CredentialIn = Annotated[AccessKeyIn | HeaderIn | BearerIn | BasicIn, Field(discriminator="kind")]
 
 
+A_CREDENTIAL = [{"kind": "header", "name": "X-Api-Key", "value": "what the service gave you"}]
+
+
 class ChangeIn(Body):
     """Where a connection leads, and what it is called."""
 
@@ -117,7 +120,9 @@ class ChangeIn(Body):
     bucket: Bucket | None = Field(None, description="Of kind s3, and of no other")
     region: Region | None = Field(None, description="Of kind s3; none: us-east-1")
     credential: CredentialIn | None = Field(
-        None, description="What lets one in; never shown again. Encrypted at rest"
+        None,
+        description="What lets one in; never shown again. Encrypted at rest",
+        examples=A_CREDENTIAL,
     )
 
     def address(self) -> Address:
@@ -139,7 +144,9 @@ class ConnectionIn(ChangeIn):
 class ReplacementIn(Body):
     """A credential in place of the one before."""
 
-    credential: CredentialIn | None = Field(description="None: the service asks for none")
+    credential: CredentialIn | None = Field(
+        description="None: the service asks for none", examples=A_CREDENTIAL
+    )
 
 
 class CredentialOut(Body):
