@@ -38,6 +38,7 @@ PROBLEM = "application/problem+json"
 # C1), no separators of lines, nothing that turns the direction of what follows.
 ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+$"
 SOME_LINES = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$"
+_PARAMETER = re.compile("[A-Za-z0-9_]{1,40}")
 _POSITION = re.compile("[0-9a-z_]{1,64}")
 bearer = HTTPBearer(
     auto_error=False, description="An API token from /oauth/token", scheme_name="token"
@@ -139,7 +140,8 @@ def caller_with(
         if known.is_suspended and (changes or lacks):
             raise Forbidden(
                 "organisation_suspended",
-                "Your organisation is suspended: it may read what concerns it, and appeal.",
+                "Your organisation is suspended: it may read its own record, requests, grants and "
+                "holds, and appeal.",
                 hint="GET /v1/holds?open=true says who suspended it, since when and why.",
             )
         if lacks:
@@ -157,11 +159,14 @@ def caller_with(
             request.state.client_id = known.client_id
             check(known, request)
             if not known.engagements:
+                _check_query(request)
                 return known
             if own_affairs or request.method not in _READS:
+                _check_query(request)
                 return replace(known, sight=frozenset(), engagements=())
             record: RecordRead = request.app.state.record_read
             if await record(known, _asked(request)):
+                _check_query(request)
                 return known
         raise Unavailable("busy", "Your engagements change just now.", hint="Try again.")
 
@@ -170,6 +175,23 @@ def caller_with(
 
 
 _READS = ("GET", "HEAD")
+
+
+def _check_query(request: Request) -> None:
+    """Refuse what a route knows no parameter for: a filter not applied would show everything."""
+    if not request.query_params:
+        return
+    route: APIRoute = request.scope["route"]
+    known = _known(route.dependant)
+    unknown = dict.fromkeys(name for name in request.query_params if name not in known)
+    if unknown:
+        named = [name if _PARAMETER.fullmatch(name) else "?" for name in [*unknown][:20]]
+        raise BadInput(
+            "parameter_unknown",
+            "; ".join(f"query.{name}: there is no such parameter" for name in dict.fromkeys(named)),
+            hint=f"This route takes {', '.join(sorted(known))}." if known else "It takes none.",
+            status=422,
+        )
 
 
 def _asked(request: Request) -> Asked:

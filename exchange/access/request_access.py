@@ -213,7 +213,11 @@ async def load_fresh(
     people = desk.participants
     client = await people.client(client_id)
     if client.status != "active":
-        raise Conflict("client_disabled", "The applicant's client is disabled.")
+        raise Conflict(
+            "client_disabled",
+            "The applicant's client is disabled: a request and its grant are that client's alone.",
+            hint="Another client of the organisation asks anew.",
+        )
     return Parties(
         client,
         await people.organisation(consumer_id),

@@ -80,10 +80,15 @@ def walk(
     state.seen = note
     keep(state)
 
+    whole = [state.edge.encode()]  # after the last bundle that was read and compared
     try:
-        return _walk(fetch, state, keep, told, now, shown)
+        return _walk(fetch, state, keep, told, now, shown, whole)
     except LogFault:
         state.edge = Edge.decode(state.base)  # what was read since may be the fault's
+        keep(state)
+        raise
+    except BaseException:  # an interrupt, or nobody answers any more: go on there the next time
+        state.edge = Edge.decode(whole[0])
         keep(state)
         raise
 
@@ -95,6 +100,7 @@ def _walk(
     told: Callable[[int, int], None],
     now: Checkpoint,
     shown: Sequence[Checkpoint],
+    whole: list[list[str]],
 ) -> Walked:
     due = {each.size: each.root for each in shown if each.size > state.edge.size}
     edge, first, tiles = state.edge, state.edge.size, 0
@@ -107,6 +113,7 @@ def _walk(
             if edge.size in due:
                 _require_root(edge, edge.size, due[edge.size])
         told(edge.size, now.size)
+        whole[0] = edge.encode()
         if number % KEEP_EVERY == 0:
             keep(state)
     for tile, expected in edge.partial():

@@ -45,9 +45,10 @@ def grant_list(
     with session(profile, lang, as_json=as_json) as me:
         print_list(
             me.pages("/v1/grants", status=status),
-            ("id", "offering", "purpose", "status", "ends", "why"),
+            ("id", "offering", "purpose", "status", "ends", "client", "why"),
             lambda g: (
                 *(g["id"], g["offering_id"], g["purpose"], g["status"], g["ends_at"]),
+                g["client_id"],
                 "; ".join(why.stopped(g)),
             ),
             as_json=as_json,

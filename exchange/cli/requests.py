@@ -101,7 +101,8 @@ def _print_grant(grant: dict[str, Any]) -> None:
     for each in why.stopped(grant):
         out.print(plain(f"  ✗ {each}"))
     for hold in grant["holds"]:
-        out.print(f"  → exchange hold show {plain(hold['hold_id'])}")
+        if hold["target_kind"] == "grant":  # others' holds are told of here, and not shown to all
+            out.print(f"  → exchange hold show {plain(hold['hold_id'])}")
 
 
 def has_it(answer: dict[str, Any]) -> str:

@@ -103,7 +103,7 @@ class Exchange:
     def search(self, q: str | None = None, **facets: Any) -> Iterator[Offering]:
         """Yield offerings that hold the words, page after page.
 
-        Facets: kind, industry, classification, purpose, jurisdiction, platform.
+        Facets: kind, industry, classification, purpose, jurisdiction, platform; others are refused.
         """
         return self._pages(Offering, "/v1/offerings", {"q": q, **facets})
 
@@ -209,7 +209,7 @@ class AsyncExchange:
     def search(self, q: str | None = None, **facets: Any) -> AsyncIterator[Offering]:
         """Yield offerings that hold the words, page after page.
 
-        Facets: kind, industry, classification, purpose, jurisdiction, platform.
+        Facets: kind, industry, classification, purpose, jurisdiction, platform; others are refused.
         """
         return self._pages(Offering, "/v1/offerings", {"q": q, **facets})
 

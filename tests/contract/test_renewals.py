@@ -1,5 +1,7 @@
 """Renewals on both databases: the same grant with a later end, once what is asked for allows it."""
 
+from dataclasses import replace
+
 import pytest
 
 from exchange.access.store import GRANTS
@@ -195,3 +197,14 @@ async def test_a_renewal_that_waits_does_not_answer_for_other_terms(database, wo
     again = await world.renew(grant.id, 50, accepted_terms=digest)
     assert again.request_id == anew.request_id
     judge(database.sql)
+
+
+async def test_the_grant_of_a_client_that_is_gone_says_who_may_ask_anew(world):
+    world.offering = await world.publish()
+    grant = (await world.ask()).grant
+    await world.disable(grant.client_id)
+    other = await world.parts.participants.client((await world.client(world.sme.org_id)).id)
+    with pytest.raises(Conflict) as refused:
+        await world.renew(grant.id, caller=replace(world.sme, client_id=other.id))
+    assert refused.value.code == "client_disabled"
+    assert "asks anew" in refused.value.hint

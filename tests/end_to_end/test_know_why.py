@@ -151,6 +151,22 @@ def test_waiting_ends_with_how_it_was_decided(world):
     assert run("requests", "wait", approved).returncode == 0
 
 
+def test_the_command_points_to_no_hold_that_its_reader_may_not_see(world, server):
+    platform, sme, _, run = world
+    offering = publish(platform)
+    grant = ask(sme, offering)["grant"]["id"]
+    again = ("request", offering["id"], "--purpose", "logistics_planning")
+    target = {"target": platform.profile.organisation_id}
+    around = operator(server.state).post("/v1/holds", target)["id"]
+    own = operator(server.state).post("/v1/holds", {"target": grant})["id"]
+    said = run(*again).stdout
+    pointed = [line.split()[-1] for line in said.splitlines() if "hold show" in line]
+    assert pointed == [own]
+    assert run("hold", "show", own).returncode == 0
+    assert said.count("suspended by the operator") == 2
+    operator(server.state).post(f"/v1/holds/{around}/lift", {})
+
+
 def test_a_withdrawn_request_says_so(world):
     platform, sme, _, run = world
     request = ask(sme, publish(platform, approval="provider"))["id"]

@@ -21,8 +21,8 @@ def large():
     return build_log(ENTRIES, SIGNER)
 
 
-def judged(log, state=None, files=None, fail_after=None):
-    """Walk; the state is what was kept last, as after a kill."""
+def judged(log, state=None, files=None, fail_after=None, killed=True):
+    """Walk; the state is what was kept last, after a kill or where not `killed` an interrupt."""
     kept = [copy.deepcopy(state) or State(SIGNER.vkey)]
     asked = []
 
@@ -33,7 +33,8 @@ def judged(log, state=None, files=None, fail_after=None):
         return (files or log.files).get(path.removeprefix("log/"))
 
     def keep(now):
-        kept.append(copy.deepcopy(now))
+        if not killed or fail_after is None or len(asked) <= fail_after:
+            kept.append(copy.deepcopy(now))
 
     try:
         walked = walk(fetch, VERIFIER, kept[0], keep)
@@ -64,6 +65,20 @@ def test_a_log_that_only_grew_passes_and_only_what_is_new_is_read(first, then):
     bundles = [path for path in asked if "entries" in path]
     assert len(bundles) == -(-then // 256) - first // 256  # one that was not full is read again
     assert state.verified == grown.files["checkpoint"].decode()
+
+
+@pytest.mark.parametrize("fail_after", [1, 2, 3, 20, 40, 259])
+def test_a_walk_that_was_interrupted_goes_on_with_the_next_bundle(large, fail_after):
+    """Ctrl-C, or a server that ends: every bundle that was read whole is remembered."""
+    walked, state, asked = judged(large, fail_after=fail_after, killed=False)
+    assert walked is None
+    read = sum("entries" in path for path in asked[:fail_after])
+    if "entries" in asked[fail_after]:  # the last was read, and its tiles compared
+        assert state.edge.size == 256 * read
+    else:
+        assert state.edge.size == 256 * (read - 1)
+    walked, state, _ = judged(large, state)
+    assert walked.checkpoint.root == large.root
 
 
 @pytest.mark.parametrize("fail_after", [0, 1, 2, 40, 300, 500])
