@@ -2,6 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 BIN := .venv/bin
+JOBS ?= 2
 
 .PHONY: help
 help: ## show this list
@@ -19,7 +20,7 @@ run: .venv/run.done ## set up, start the exchange, play the path, go on serving
 
 .PHONY: test
 test: .venv/dev.done ## set up and run the tests (services by `make infra` where there are any)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),-n $(JOBS) --dist loadfile)
 
 .PHONY: check
 check: .venv/dev.done ## formatting, lint, types, import contracts, policies
