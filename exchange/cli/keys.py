@@ -32,7 +32,11 @@ def rotate_master(profile: ProfilePath = DEFAULT_PROFILE, as_json: AsJson = Fals
 
 @app.command("retire-master")
 def retire_master(profile: ProfilePath = DEFAULT_PROFILE, as_json: AsJson = False) -> None:
-    """Drop the older master keys; refused while a credential is still sealed by one."""
+    """Drop the older master keys, unless a credential is still sealed by one.
+
+    Copies of the database made before hold credentials that only these open: keep a copy of the
+    keys with them.
+    """
     with session(profile, as_json=as_json) as me:
         _print(me.post("/v1/keys/master/retire"), as_json=as_json)
 

@@ -44,12 +44,12 @@ async def register_connection(
     # What once keys keep of a request must not let anybody guess at the secret in it.
     digests = desk.vault.digests(credential.secret if credential else None)
     bodies = [{**asked, "secret": digest} for digest in digests]
-    wanted = checked(desk.allow, kind, address)
     connection_id = new_id("con")
     once = idempotency(caller.client_id, idempotency_key, bodies[0], connection_id)
     salt = secrets.token_hex(16)
 
     async def build() -> Write:
+        wanted = checked(desk.allow, kind, address)
         organisation = await desk.participants.organisation(org_id)
         if len(await store.list_own(org_id, None, MAX_CONNECTIONS)) >= MAX_CONNECTIONS:
             raise Conflict(
@@ -91,7 +91,7 @@ async def register_connection(
             reads.update(sealed.reads)
         return Write([event], reads=reads, inserts=inserts, once=once)
 
-    _, result = await commit_fresh(ledger, build)
+    _, result = await commit_fresh(ledger, build, once)
     if isinstance(result, Met):
         connection_id = _first(result, bodies)
     return await store.own(org_id, connection_id)

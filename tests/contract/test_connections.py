@@ -9,10 +9,12 @@ from connectors.gateway.door import DoorUnavailable
 from exchange.catalog.publish_offering import draft_offering, publish_offering, withdraw_offering
 from exchange.connections.model import Address
 from exchange.connections.register_connection import MAX_CONNECTIONS
+from exchange.connections.rotate_master import rotate_master
 from exchange.errors import BadInput, Conflict, Forbidden, NotFound
 from exchange.formats import canonical
+from exchange.outward.allow import AllowList
 from tests.support.connections import OTHER, PLANTED, SERVICE, STORE, Platform, header, keys
-from tests.support.desk import TERMS, open_world
+from tests.support.desk import TERMS, open_world, operator
 
 
 @pytest.fixture
@@ -215,12 +217,19 @@ async def test_what_is_refused(platform, kind, address, code):
         assert refused.value.code == code
 
 
-async def test_the_same_idempotency_key_gives_the_first_outcome(platform):
+async def test_the_same_idempotency_key_gives_the_first_outcome(platform, exchange):
     made = await platform.service(header(), key="k1")
     assert (await platform.service(header(), key="k1")).id == made.id
     for other in (platform.service(header(OTHER), key="k1"), platform.service(key="k1")):
         with pytest.raises(BadInput, match="another request"):
             await other
+    platform.desk = replace(platform.desk, allow=AllowList("", public=False))
+    with pytest.raises(BadInput, match="does not allow"):
+        await platform.service(header())
+    assert (await platform.service(header(), key="k1")).id == made.id  # it was done, and is said
+    store, vault = platform.desk.store, platform.desk.vault
+    await rotate_master(exchange.ledger, store, vault, operator(exchange))
+    assert (await platform.service(header(), key="k1")).id == made.id
 
 
 async def test_there_is_an_end_to_connections(platform, database):

@@ -128,7 +128,11 @@ def _give_up(world: World, send: Send) -> httpx.Response:
 def _spare_connection(world: World) -> str:
     """A connection of the platform's to be changed or used up."""
     kept = (world.connection, world.spare_connection)
-    spare = [c["id"] for c in world.platform.pages("/v1/connections") if c["id"] not in kept]
+    spare = [
+        each["id"]
+        for each in world.platform.pages("/v1/connections")
+        if each["id"] not in kept and each["url"].startswith(CONNECTION["url"])
+    ]
     return spare[0] if spare else world.platform.post("/v1/connections", CONNECTION)["id"]
 
 
