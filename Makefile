@@ -53,6 +53,7 @@ campaign: .venv/dev.done ## long fault, fuzz and memory runs (an hour or more)
 	$(BIN)/python -m tests.campaigns.policy_memory
 	$(BIN)/python -m tests.campaigns.races 200
 	$(BIN)/python -m tests.campaigns.stories
+	$(BIN)/python -m tests.campaigns.big_objects
 
 .PHONY: requirements
 requirements: .venv/dev.done ## pin the dependencies anew, by hash

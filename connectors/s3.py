@@ -31,7 +31,7 @@ from connectors.s3_bucket import (
     StoreProblem,
     Taken,
 )
-from connectors.s3_object import S3Object, hash_object
+from connectors.s3_object import Room, S3Object, hash_object
 from connectors.s3_peek import peek_tables
 from connectors.s3_pool import within
 from connectors.s3_words import as_platform, as_reader, connection_unknown
@@ -63,6 +63,7 @@ class S3Source:
         self._connections, self._allow, self._scratch = connections, allow, scratch
         self._buckets: OrderedDict[str, tuple[int, Bucket]] = OrderedDict()
         self._hashes: Remembered[tuple[str, str, Stat], str] = Remembered(_HASHES)
+        self._room = Room()
         # A store that hangs keeps threads waiting, so no platform may have all of them.
         self._readers = Shares("s3-read", threads=64, each=16)
         self._hashers = Shares("s3-hash", threads=16, each=_AT_ONCE)
@@ -101,7 +102,7 @@ class S3Source:
         bucket = await self._bucket(org_id, source, delivering=True)
         with as_reader():
             stat = await self._readers.run(org_id, _find, bucket, source, item)
-        return S3Object(bucket, stat, org_id, self._readers)
+        return S3Object(bucket, stat, org_id, self._readers, self._room)
 
     async def peek(
         self, org_id: str, source: Mapping[str, Any], items: Sequence[FileObject], rows: int

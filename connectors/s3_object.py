@@ -12,19 +12,41 @@ from connectors.s3_bucket import Away, Bucket, Stat, StoreProblem
 from connectors.s3_words import as_reader
 from connectors.shares import Shares
 
-PIECE: Final = 1 << 20
-"""Bytes read at once. A delivery holds two pieces, and what its connection has not sent."""
+PIECE: Final = 4 << 20
+"""Most bytes read at once. A delivery holds two pieces, and what its connection has not sent.
+
+Measured: 512 MiB cost the gateway 1.05 s of processor by pieces of 256 KiB, 0.63 s by 1 MiB, 0.36 s
+by 4 MiB. So pieces grow for a reader who keeps up, and while there is room for all who read.
+"""
+
+SMALLEST: Final = 256 * 1024
+ROOM: Final = 64 << 20
+QUICK_SECONDS: Final = 0.25
 
 URL_SECONDS: Final = 30
 """How long a redirected reader may begin."""
 
 
+class Room:
+    """What all readers together may ask for at once: fewer have larger pieces."""
+
+    def __init__(self) -> None:
+        self.readers = 0
+
+    def piece(self, before: int, *, quick: bool) -> int:
+        """Return the size of a reader's next piece."""
+        wanted = before * 2 if quick else before // 2
+        return max(SMALLEST, min(wanted, PIECE, ROOM // max(self.readers, 1)))
+
+
 class S3Object:
     """An object that was found to be what was published; each range is asked for by its tag."""
 
-    def __init__(self, bucket: Bucket, stat: Stat, org_id: str, threads: Shares) -> None:
+    def __init__(
+        self, bucket: Bucket, stat: Stat, org_id: str, threads: Shares, room: Room
+    ) -> None:
         self._bucket, self._stat = bucket, stat
-        self._org_id, self._threads = org_id, threads
+        self._org_id, self._threads, self._room = org_id, threads, room
 
     async def read(self, first: int, last: int) -> AsyncGenerator[bytes, None]:
         """Yield bytes `first` to `last` inclusive, reading one piece ahead. Raises SourceBroken."""
@@ -32,14 +54,19 @@ class S3Object:
         if left <= 0:
             return
         response = await self._begin(first, last)
-        ahead: asyncio.Task[bytes] | None = self._ask(response, left)
+        time, size = asyncio.get_running_loop().time, SMALLEST
+        self._room.readers += 1
+        ahead: asyncio.Task[bytes] | None = self._ask(response, min(size, left))
         try:
             while ahead:
                 piece = await ahead
                 left -= len(piece)
-                ahead = self._ask(response, left) if left else None
+                ahead = self._ask(response, min(size, left)) if left else None
+                given = time()
                 yield piece
+                size = self._room.piece(size, quick=time() - given < QUICK_SECONDS)
         finally:
+            self._room.readers -= 1
             if ahead and not ahead.done():
                 response.shutdown()  # a store that hangs must not hold the one who leaves
                 await asyncio.wait([ahead])
@@ -61,10 +88,8 @@ class S3Object:
         except StoreProblem as error:
             raise SourceBroken("the store gives the object no more") from error
 
-    def _ask(self, response: BaseHTTPResponse, left: int) -> "asyncio.Task[bytes]":
-        return asyncio.create_task(
-            self._threads.run(self._org_id, _piece, response, min(PIECE, left))
-        )
+    def _ask(self, response: BaseHTTPResponse, count: int) -> "asyncio.Task[bytes]":
+        return asyncio.create_task(self._threads.run(self._org_id, _piece, response, count))
 
 
 def hash_object(bucket: Bucket, stat: Stat) -> str:

@@ -255,7 +255,7 @@ async def test_a_reader_who_leaves_does_not_wait_for_a_store_that_hangs() -> Non
             f'HTTP/1.1 206 P\r\nETag: "abc"\r\nContent-Range: bytes 0-{size - 1}/{size}\r\n'
             f"Content-Length: {size}\r\n\r\n"
         )
-        connection.sendall(start.encode() + b"x" * s3_object.PIECE)
+        connection.sendall(start.encode() + b"x" * s3_object.SMALLEST)
         time.sleep(15)
         return None
 

@@ -80,7 +80,7 @@ async def test_a_store_that_is_killed_breaks_the_reading_and_it_goes_on_later(ke
     with pytest.raises(SourceBroken):
         async for piece in opened.read(0, SIZE - 1):
             got += piece
-            if len(got) >= 2 * s3_object.PIECE and store.process.poll() is None:
+            if len(got) >= s3_object.PIECE and store.process.poll() is None:
                 store.kill()
     assert 0 < len(got) < SIZE
     assert kept.data.startswith(got)
