@@ -45,6 +45,7 @@ bench: .venv/dev.done ## requests, grants, decisions a second, and searches, on 
 	$(BIN)/python -m tests.benchmarks.bench_policy
 	$(BIN)/python -m tests.benchmarks.bench_search
 	$(BIN)/python -m tests.benchmarks.bench_log
+	$(BIN)/python -m tests.benchmarks.bench_gateway
 
 .PHONY: campaign
 campaign: .venv/dev.done ## long fault, fuzz and memory runs (an hour or more)
@@ -54,6 +55,7 @@ campaign: .venv/dev.done ## long fault, fuzz and memory runs (an hour or more)
 	$(BIN)/python -m tests.campaigns.races 200
 	$(BIN)/python -m tests.campaigns.stories
 	$(BIN)/python -m tests.campaigns.big_objects
+	$(BIN)/python -m tests.campaigns.big_calls
 
 .PHONY: requirements
 requirements: .venv/dev.done ## pin the dependencies anew, by hash
