@@ -13,6 +13,10 @@ from connectors.gateway.verify import Trust, door_problem
 LOOK_SECONDS: Final = 0.5
 """How often it is asked whether a grant still stands, though nothing was told of it."""
 
+FIRST_SECONDS: Final = 0.05
+"""When it is asked first: what changed between the recording and the watch was told to nobody. Most
+calls are over by then, and each look costs about a fifth of what else is done for a call."""
+
 AHEAD_BYTES: Final = 1024 * 1024
 """What a call's answer reserves at once."""
 
@@ -110,12 +114,16 @@ class Recorded:
         """Return once the grant no longer stands, or nobody can say that it does."""
         loop = asyncio.get_running_loop()
         extended = loop.time()
+        wait = min(FIRST_SECONDS, LOOK_SECONDS)
         with self._door.watch(self._delivery) as changed:
-            while await self._stands():
+            while True:
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_SECONDS):
+                    async with asyncio.timeout(wait):
                         await changed.wait()
                 changed.clear()
+                wait = LOOK_SECONDS
+                if not await self._stands():
+                    return
                 if self._is_leased and loop.time() - extended > LEASE_SECONDS / 3:
                     began = loop.time()
                     if not await self._extended():

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, func, literal_column, or_, select
+from sqlalchemy import Connection, Row, Table, bindparam, func, literal_column, or_, select
 from sqlalchemy.sql.expression import ColumnElement
 
 from exchange.access.acts import MAX_STEPS
@@ -51,6 +51,10 @@ HOLDS_AROUND: ColumnElement[int] = (
     + _holds_on(ORGANISATIONS.alias(), GRANTS.c.provider_id)
 )
 _GRANT = [*GRANTS.c, HOLDS_AROUND.label("holds_around")]
+# Read several times a delivery: building it anew cost more than the database's answer.
+_ONE_GRANT = select(*_GRANT).where(
+    GRANTS.c.log_id == bindparam("log"), GRANTS.c.id == bindparam("grant")
+)
 
 
 def visible(query: Any, table: Table, caller: Caller) -> Any:
@@ -77,10 +81,8 @@ class AccessStore:
 
     async def grant(self, grant_id: str) -> Grant | None:
         """Return a grant, read now."""
-        query = select(*_GRANT).where(
-            GRANTS.c.log_id == self.ledger.log_id, GRANTS.c.id == grant_id
-        )
-        row = await self.db.point(lambda c: c.execute(query).one_or_none())
+        wanted = {"log": self.ledger.log_id, "grant": grant_id}
+        row = await self.db.point(lambda c: c.execute(_ONE_GRANT, wanted).one_or_none())
         return _grant(row) if row is not None else None
 
     async def grant_for(self, grant_id: str, caller: Caller) -> Grant:

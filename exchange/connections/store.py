@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, bindparam, func, select
 
 from exchange.connections.model import Connection
 from exchange.connections.tables import ConnectionRow, ConnectionSecretRow, VaultStateRow
@@ -16,6 +16,17 @@ SECRETS = ConnectionSecretRow.__table__  # type: ignore[attr-defined]
 VAULT = VaultStateRow.__table__  # type: ignore[attr-defined]
 ACTIVE = "active"  # of a connection; and the id of the vault's one row
 _COLUMNS = tuple(c for c in CONNECTIONS.c if c.name not in ("salt", "status"))
+
+# Read for each call: building it anew cost more than the database's answer.
+_WITH_SECRET: Any = (
+    select(*_COLUMNS, SECRETS.c.sealed, SECRETS.c.key_id, SECRETS.c.rev.label("secret_rev"))
+    .outerjoin(SECRETS, SECRETS.c.id == CONNECTIONS.c.id)
+    .where(
+        CONNECTIONS.c.id == bindparam("connection"),
+        CONNECTIONS.c.org_id == bindparam("org"),
+        CONNECTIONS.c.status == ACTIVE,
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +77,10 @@ class ConnectionStore:
         self, org_id: str, connection_id: str
     ) -> tuple[Connection, Sealed | None] | None:
         """Return a connection with its sealed secret, if it has one, both as of one moment."""
-        query: Any = (
-            select(*_COLUMNS, SECRETS.c.sealed, SECRETS.c.key_id, SECRETS.c.rev.label("secret_rev"))
-            .outerjoin(SECRETS, SECRETS.c.id == CONNECTIONS.c.id)
-            .where(
-                CONNECTIONS.c.id == connection_id,
-                CONNECTIONS.c.org_id == org_id,
-                CONNECTIONS.c.status == ACTIVE,
-            )
+        wanted = {"org": org_id, "connection": connection_id}
+        row: Row[Any] | None = await self.db.point(
+            lambda c: c.execute(_WITH_SECRET, wanted).one_or_none()
         )
-        row: Row[Any] | None = await self.db.point(lambda c: c.execute(query).one_or_none())
         if row is None:
             return None
         sealed = None

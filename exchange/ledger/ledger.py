@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from exchange.db import Database
 from exchange.errors import Unavailable
@@ -46,6 +46,11 @@ class Leaf:
         return self.consumer_id, self.provider_id, self.subject
 
 
+_MET = select(ONCE.c.key, ONCE.c.outcome).where(
+    ONCE.c.key.in_(bindparam("keys", expanding=True)), ONCE.c.expires_ms > bindparam("now")
+)
+
+
 class Ledger:
     """One log of one database, open for writing by this process."""
 
@@ -79,10 +84,8 @@ class Ledger:
         """Return the first of these once keys that was met and has not expired."""
         if not keys:
             return None
-        query = select(ONCE.c.key, ONCE.c.outcome).where(
-            ONCE.c.key.in_(keys), ONCE.c.expires_ms > now_ms
-        )
-        rows = await self.db.point(lambda c: c.execute(query).all())
+        wanted = {"keys": list(keys), "now": now_ms}
+        rows = await self.db.point(lambda c: c.execute(_MET, wanted).all())
         outcomes: dict[str, Any] = dict(rows)
         return next((Met(key, outcomes[key]) for key in keys if key in outcomes), None)
 

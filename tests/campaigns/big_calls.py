@@ -1,6 +1,6 @@
 """One GiB up and down through the gateway, to a service and back: whole, and memory stays flat.
 
-    python -m tests.campaigns.big_calls [--mib 1024]
+python -m tests.campaigns.big_calls [--mib 1024]
 """
 
 import argparse
