@@ -81,7 +81,7 @@ def test_the_python_snippet(newcomer):
     folder, server = newcomer
     (folder / "story.py").write_text(snippets()["python"], "utf-8")
     said = run(f"'{sys.executable}' story.py", folder, server)
-    assert "access_denied ['The purpose" in said
+    assert "access_denied The purpose" in said
     assert "permit\n" in said
     assert "2026-01-02       1340" in said  # a pandas.DataFrame
     assert "Waiting(whose='provider'" in said
