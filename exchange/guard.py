@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import re
 import secrets
 import time
 
@@ -17,7 +18,7 @@ from exchange.settings import Settings
 Header = tuple[bytes, bytes]
 log_to = logging.getLogger("exchange.access")
 UPLOADS = {"PUT": "/v1/files/", "PATCH": "/v1/uploads/"}
-GRANTS, CALL = "/gateway/grants/", "/call/"
+CALL = re.compile("/gateway/grants/[^/]+/call/")
 GONE = 499  # in the log only: the client went away before there was an answer
 SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -57,7 +58,7 @@ class _Visit:
         uploads = UPLOADS.get(scope["method"])
         self._is_upload = uploads is not None and scope["path"].startswith(uploads)
         self._limit = settings.upload_bytes if self._is_upload else settings.body_bytes
-        self._is_call = scope["path"].startswith(GRANTS) and CALL in scope["path"]
+        self._is_call = CALL.match(scope["path"]) is not None
         if self._is_call:
             self._limit = settings.call_bytes
         self._id = secrets.token_hex(8)
