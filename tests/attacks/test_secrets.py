@@ -4,11 +4,13 @@ A whole story is told, then everything is broken: malformed bodies that carry se
 tokens, a database that is gone, damaged or refuses the password, rows that make verbs raise.
 """
 
+import contextlib
 import json
 import secrets
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -171,8 +173,13 @@ def test_a_policy_server_that_is_away(tmp_path: Path):
         server.start(wait=6)
     try:
         assert planted not in server.log()
-        if server.process is not None and server.process.poll() is None:
-            answer = httpx.get(server.url + "/readyz")
+        answer, deadline = None, time.monotonic() + 60  # on a busy machine it is not yet there
+        while answer is None and server.process is not None and server.process.poll() is None:
+            assert time.monotonic() < deadline, server.log()[-2000:]
+            with contextlib.suppress(httpx.ConnectError):
+                answer = httpx.get(server.url + "/readyz", timeout=20)
+            time.sleep(0.05)
+        if answer is not None:
             assert answer.status_code == 503
             assert planted not in answer.text
     finally:
