@@ -81,15 +81,19 @@ class S3Source:
             found = await self._hashers.run(org_id, _list, bucket, path)
         slots = asyncio.Semaphore(_AT_ONCE)
 
-        async def one(name: str, stat: Stat) -> FileObject:
+        def measure(name: str, key: str) -> FileObject:
+            stat = bucket.stat(key)
+            sha256 = self._sha256(bucket, stat)
+            return FileObject(name, stat.size, sha256, media_type(name), stat.tag, stat.version_id)
+
+        async def one(name: str, key: str) -> FileObject:
             async with slots:
                 with as_platform(being_read=True):
-                    sha256 = await self._hashers.run(org_id, self._sha256, bucket, stat)
-            return FileObject(name, stat.size, sha256, media_type(name), stat.tag, stat.version_id)
+                    return await self._hashers.run(org_id, measure, name, key)
 
         try:
             async with asyncio.TaskGroup() as group:
-                doing = [group.create_task(one(name, stat)) for name, stat in found]
+                doing = [group.create_task(one(name, key)) for name, key in found]
         except BaseExceptionGroup as several:  # all of one offering, so the first says enough
             raise several.exceptions[0] from None
         return tuple(sorted((each.result() for each in doing), key=lambda item: item.name))
@@ -213,13 +217,14 @@ class S3Source:
         return self._hashes.find((bucket.url, bucket.name, stat), lambda: hash_object(bucket, stat))
 
 
-def _list(bucket: Bucket, path: str) -> list[tuple[str, Stat]]:
-    """Return what is at a key or below it as a prefix, each with its name."""
+def _list(bucket: Bucket, path: str) -> list[tuple[str, str]]:
+    """Return the names and keys of what is at a key, or below it as a prefix."""
     key = path.removesuffix("/")
     with within(LIST_SECONDS):
         if key == path:
             with suppress(Missing):
-                return [(_name(key), bucket.stat(key))]
+                bucket.stat(key)
+                return [(_name(key), key)]
         found: list[str] = []
         seen = 0
         for each in bucket.keys(f"{key}/"):
@@ -235,7 +240,7 @@ def _list(bucket: Bucket, path: str) -> list[tuple[str, Stat]]:
             raise not_found()
         if not found:
             raise empty()
-        return [(name, bucket.stat(f"{key}/{name}")) for name in found]
+        return [(name, f"{key}/{name}") for name in found]
 
 
 def _path(source: Mapping[str, Any]) -> str:

@@ -120,11 +120,12 @@ class Bucket:
             found = self._minio.stat_object(
                 self.name, key, version_id=version_id, extra_headers=headers
             )
-        if not found.etag or found.size is None or found.size < 0:
-            raise Unfit("no ETag")
+        said = found.metadata.get("content-length", "") if found.metadata else ""
+        if not found.etag or not said.isdecimal():
+            raise Unfit("no ETag, or no size")
         if tag is not None and found.etag != tag:
             raise Missing("another content")
-        return Stat(key, found.size, found.etag, _version(found.version_id))
+        return Stat(key, int(said), found.etag, _version(found.version_id))
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Yield the keys below a prefix, by name. Raises StoreProblem."""

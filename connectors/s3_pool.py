@@ -8,13 +8,13 @@ read up to a bound.
 
 import io
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final, cast
 
-import certifi
 from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool, PoolManager, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, NewConnectionError
@@ -70,13 +70,17 @@ def within(seconds: float) -> Iterator[None]:
 class CheckedPool(PoolManager):
     """A PoolManager whose connections go where the list allows."""
 
-    def __init__(self, allow: AllowList, resolve: Resolve = look_up) -> None:
+    def __init__(
+        self,
+        allow: AllowList,
+        resolve: Resolve = look_up,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
         super().__init__(
             timeout=Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
             maxsize=_KEPT,
             blocksize=_BLOCK,
-            cert_reqs="CERT_REQUIRED",
-            ca_certs=certifi.where(),
+            ssl_context=ssl_context or ssl.create_default_context(),
         )
         plain, secure = _connections(allow, resolve)
         http = type("Http", (HTTPConnectionPool,), {"ConnectionCls": plain})

@@ -323,3 +323,9 @@ def test_an_upload_to_a_store_inward_reaches_nothing() -> None:
         with pytest.raises(Inward):
             made.put("key", io.BytesIO(b"x"), 1, "0" * 64, "text/plain")
         assert not heads
+
+
+async def test_an_object_without_a_size_is_not_published_as_empty() -> None:
+    head = raw(b'HTTP/1.1 200 OK\r\nETag: "abc"\r\nConnection: close\r\n\r\n')
+    with hostile_store(head) as (port, _):
+        assert (await problem(allowed(port).describe(ORG, SOURCE))).code == "store_unfit"

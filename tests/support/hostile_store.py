@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 
@@ -26,7 +27,9 @@ def response(status: str, headers: dict[str, str], body: bytes = b"") -> Answer:
 
 
 @contextlib.contextmanager
-def hostile_store(answer: Answer) -> Iterator[tuple[int, list[bytes]]]:
+def hostile_store(
+    answer: Answer, tls: ssl.SSLContext | None = None
+) -> Iterator[tuple[int, list[bytes]]]:
     """Serve on a free port of loopback; give the port, and the heads of all requests."""
     listener = socket.create_server(("127.0.0.1", 0))
     heads: list[bytes] = []
@@ -41,8 +44,11 @@ def hostile_store(answer: Answer) -> Iterator[tuple[int, list[bytes]]]:
             threading.Thread(target=talk, args=(connection,), daemon=True).start()
 
     def talk(connection: socket.socket) -> None:
-        with connection, contextlib.suppress(OSError):
+        with contextlib.ExitStack() as opened, contextlib.suppress(OSError):
+            connection = opened.enter_context(connection)
             connection.settimeout(30)
+            if tls is not None:
+                connection = opened.enter_context(tls.wrap_socket(connection, server_side=True))
             head = b""
             while b"\r\n\r\n" not in head:
                 more = connection.recv(65536)
