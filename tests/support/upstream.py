@@ -7,6 +7,7 @@ another goes into `garbage`, and fails the test that looks at it.
 import asyncio
 import contextlib
 import re
+import ssl
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -93,10 +94,16 @@ class Upstream:
     `u.early` acts when a head has come, before its body; `u.accepting` turned off hangs up at once.
     """
 
-    def __init__(self, act: Act | None = None, *, keep_bodies: bool = True) -> None:
+    def __init__(
+        self,
+        act: Act | None = None,
+        *,
+        keep_bodies: bool = True,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.act: Act = act or usual
         self.early: Act | None = None
-        self.keep_bodies = keep_bodies
+        self.keep_bodies, self._tls = keep_bodies, tls
         self.came: list[Came] = []
         self.garbage: list[bytes] = []
         self.accepted = 0
@@ -126,7 +133,9 @@ class Upstream:
     async def _run(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=1 << 20)
+        server = await asyncio.start_server(
+            self._accept, "127.0.0.1", 0, limit=1 << 20, ssl=self._tls
+        )
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._stop.wait()
