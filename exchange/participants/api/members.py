@@ -197,7 +197,7 @@ def router(ledger: Ledger, participants: Participants) -> APIRouter:
         )
         return JoinedOut(member=_member_out(member), client=client_out(client))
 
-    @routes.get("/me", responses=problems(401, 403, 503))
+    @routes.get("/me", responses=problems(401, 403, 422, 503))
     async def get_me(
         caller: Annotated[Caller, caller_with(None, own_affairs=True)],
     ) -> MeOut:
