@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from exchange.cli import life
+from exchange.cli import life, using
 from exchange.cli.audit import audit_verify
 from exchange.cli.grants import keep_receipt
 from exchange.cli.log import read_log_key
@@ -45,7 +45,9 @@ class Steps:
         out.print(f"\n[bold]{self._count}. {who}[/] {what}")
 
 
-def play(step: Steps, world: World, operator: Path, url: str, lang: str) -> None:
+def play(
+    step: Steps, world: World, operator: Path, url: str, lang: str, service: using.Service
+) -> None:
     """Play the path up to the auditor's receipts, at the exchange whose URL this is.
 
     Raises what sessions raise; the operator's profile may name an address that the exchange left.
@@ -77,6 +79,13 @@ def play(step: Steps, world: World, operator: Path, url: str, lang: str) -> None
 
         step("The platform", "withdraws an offering: its grants go on, no new one begins.")
         life.withdraw(platform, sme, withdrawn, world)
+
+        auditor = stack.enter_context(_opened(world.auditor, lang))
+        grant = _call(step, platform, sme, world, service)
+        step("The platform", "revokes a grant while its download runs.")
+        using.cut(platform, sme, world)
+        step("Each side", "sees what was used, and what is left.")
+        using.tell({"platform": platform, "sme": sme, "auditor": auditor}, grant)
 
     step("The auditor", "lists the log and takes the receipts.")
     with _opened(world.auditor, lang) as auditor:
@@ -138,6 +147,20 @@ def _go_on(
     grant = settled["grant"]
     out.print(f"  [green]{plain(settled['status'])}[/]: {plain(grant['id'])}")
     out.print(plain(f"  it names the accepted terms: {grant['terms_digest']}"), style="dim")
+
+
+def _call(
+    step: Steps, platform: Session, sme: Session, world: World, service: using.Service
+) -> str | None:
+    step("The platform", f"offers a service of its own: {using.CALLS} calls a grant.")
+    offering = using.offer(platform, world, service)
+    if offering is None:
+        return None
+    step("The SME", "calls it until its calls are used up.")
+    grant = using.use_up(sme, offering)
+    step("The SME", "follows the remedy: it renews the grant, and calls again.")
+    using.follow_the_remedy(sme, grant)
+    return grant
 
 
 def _take_part(step: Steps, sme: Session, offering: str, world: World) -> None:

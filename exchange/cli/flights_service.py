@@ -200,12 +200,14 @@ async def _answer(send: Send, status: int, value: Any) -> None:
 
 
 @contextmanager
-def serving(dataset: Path, key: str, log: Path | None = None) -> Iterator[str]:
+def serving(
+    dataset: Path, key: str, log: Path | None = None, listener: socket.socket | None = None
+) -> Iterator[str]:
     """Serve it on a free port of this machine, and give its URL; raises StartUpError."""
     import uvicorn
 
     application = FlightsService(dataset, key, log)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with listener or socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(application, log_config=None, access_log=False, lifespan="off")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=lambda: server.run(sockets=[listener]), daemon=True)

@@ -9,9 +9,11 @@ from exchange.cli import why
 from exchange.cli.forms import Form, FormFile, form_of
 from exchange.cli.output import (
     DEFAULT_PROFILE,
+    REFUSED,
     AsJson,
     Lang,
     ProfilePath,
+    err,
     out,
     plain,
     print_document,
@@ -147,5 +149,10 @@ def grant_download(
     if as_json:
         print_json([item | {"path": str(path)} for path, item in done])
         return
+    if not done:
+        err.print(
+            plain(f"{grant} has no files: it is for calls (exchange grant call {grant} PATH).")
+        )
+        raise typer.Exit(REFUSED)
     for path, item in done:
         out.print(plain(f"{path}: {item['bytes']:,} bytes, sha256 {item['sha256']} ✓"))

