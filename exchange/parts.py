@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,15 +12,11 @@ from connectors.forward.limits import MOST
 from connectors.http import HttpSource
 from connectors.resumable import ResumableUploads
 from connectors.s3 import S3Source
-from exchange.access.chase_requests import chase_requests
-from exchange.access.close_sessions import close_sessions
-from exchange.access.forget_rates import forget_rates
 from exchange.access.redecide import Redecider
 from exchange.access.request_access import Desk
-from exchange.access.revoke_grant import end_grants
-from exchange.access.running import end_lost_uses
 from exchange.access.store import AccessStore
 from exchange.catalog.store import Catalog
+from exchange.chores import follow_log, forget_uploads, sweep
 from exchange.clock import now_ms
 from exchange.connections.check_connection import ReachChecker
 from exchange.connections.desk import ConnectionDesk
@@ -39,7 +34,6 @@ from exchange.mounted_connections import MountedConnections
 from exchange.oauth.keys import TokenKeys, load_token_keys
 from exchange.outward.allow import AllowList, BadEntry
 from exchange.participants.bootstrap import bootstrap_operator
-from exchange.participants.end_engagement import end_engagements
 from exchange.participants.engagements_store import EngagementsStore
 from exchange.participants.store import Participants
 from exchange.policy.activate import activate_policy
@@ -52,8 +46,6 @@ from exchange.webhooks.deliver import Deliverer
 from exchange.webhooks.send import MessageKey, Sender
 from exchange.webhooks.store import WebhookStore
 
-log_to = logging.getLogger("exchange")
-FORGET_SECONDS = 3600.0
 NOTHING = {
     "id": "off_0",
     "version": 1,
@@ -188,11 +180,11 @@ async def open_parts(settings: Settings) -> Parts:
         deliverer = Deliverer(webhooks, participants, sender, issuer=settings.issuer_url)
         tasks = [
             asyncio.create_task(deliverer.run(), name="webhooks"),
-            asyncio.create_task(_follow(ledger, await ledger.size(), caches), name="caches"),
+            asyncio.create_task(follow_log(ledger, await ledger.size(), caches), name="caches"),
             asyncio.create_task(
-                _sweep(desk, engagements, resealer, settings.sweep_seconds), name="sweep"
+                sweep(desk, engagements, resealer, settings.sweep_seconds), name="sweep"
             ),
-            asyncio.create_task(_forget(uploads), name="forget uploads"),
+            asyncio.create_task(forget_uploads(uploads), name="forget uploads"),
             asyncio.create_task(LogIndex(ledger).run(), name="log index"),
             asyncio.create_task(Redecider(desk).run(), name="redecide"),
         ]
@@ -283,50 +275,3 @@ def open_database(settings: Settings) -> tuple[Database, IO[bytes] | None]:
             "EXCHANGE_STATE_DIR; several processes need PostgreSQL (EXCHANGE_DATABASE_URL)."
         )
     return db, lock
-
-
-async def _follow(
-    ledger: Ledger, start: int, caches: Sequence[Callable[[Sequence[str]], None]]
-) -> None:
-    """Drop cached rows that other workers changed: the log is the only outbox."""
-    while True:
-        try:
-            async for leaves in ledger.follow(start):
-                start = leaves[-1].index + 1
-                changed = [leaf.subject for leaf in leaves]
-                for drop in caches:
-                    drop(changed)
-        except Exception:  # whatever the database did, a cache must not go stale for ever
-            log_to.exception("follower_waits")
-            await asyncio.sleep(1)
-
-
-async def _sweep(
-    desk: Desk, engagements: EngagementsStore, resealer: Resealer, seconds: float
-) -> None:
-    """Write the leaves that follow the clock; seal anew what older master keys sealed."""
-    while True:
-        await asyncio.sleep(seconds)
-        try:
-            while await _followed(desk) + await end_engagements(engagements):
-                pass
-            await resealer.run()
-        except Exception:  # it must be tried again
-            log_to.exception("sweep_failed")
-
-
-async def _forget(uploads: ResumableUploads) -> None:
-    """Drop uploads that nobody goes on with."""
-    while True:
-        try:
-            await uploads.sweep()
-        except Exception:  # it must be tried again
-            log_to.exception("uploads_not_swept")
-        await asyncio.sleep(FORGET_SECONDS)
-
-
-async def _followed(desk: Desk) -> int:
-    """Do some of what the clock demands; return how much."""
-    ended = await end_grants(desk.ledger, desk.store)
-    ended += await end_lost_uses(desk.store) + await forget_rates(desk.ledger)
-    return ended + await close_sessions(desk.ledger) + await chase_requests(desk)

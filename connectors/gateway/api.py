@@ -36,7 +36,7 @@ _HEADERS = {
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"description": "The whole object", "content": _BINARY, "headers": _HEADERS},
     304: {"description": "If-None-Match names this version"},
-    **documented(400, 401, 403, 404, 409, 412, 422, 503),
+    **documented(400, 401, 403, 404, 409, 412, 422, 429, 503),
 }
 _GET_RESPONSES: dict[int | str, dict[str, Any]] = {
     206: {"description": "The range that was asked for", "content": _BINARY, "headers": _HEADERS},

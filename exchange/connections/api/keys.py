@@ -37,17 +37,17 @@ def router(ledger: Ledger, store: ConnectionStore, vault: Vault) -> APIRouter:
     routes = APIRouter(prefix="/v1/keys", tags=["keys"], route_class=JSONRoute)
     operator = caller_with("operate", "operator", own_affairs=True)
 
-    @routes.get("/master", responses=problems(401, 403, 503))
+    @routes.get("/master", responses=problems(401, 403, 422, 503))
     async def get_master(caller: Annotated[Caller, operator]) -> MasterKeysOut:
         """Show which master key seals, and what others still have sealed (operator)."""
         return _out(await master_state(store, vault))
 
-    @routes.post("/master/rotate", responses=problems(401, 403, 409, 503))
+    @routes.post("/master/rotate", responses=problems(401, 403, 409, 422, 503))
     async def post_rotate(caller: Annotated[Caller, operator]) -> MasterKeysOut:
         """Have a new master key seal; what others sealed is sealed anew meanwhile (operator)."""
         return _out(await rotate_master(ledger, store, vault, caller))
 
-    @routes.post("/master/retire", responses=problems(401, 403, 409, 503))
+    @routes.post("/master/retire", responses=problems(401, 403, 409, 422, 503))
     async def post_retire(caller: Annotated[Caller, operator]) -> MasterKeysOut:
         """Drop the older master keys, unless a credential is still sealed by one (operator)."""
         return _out(await retire_master(ledger, store, vault, caller))
