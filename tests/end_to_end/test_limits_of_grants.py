@@ -1,5 +1,7 @@
 """What a grant's limits look like from outside: in the offering, the grant, and the refusals."""
 
+import time
+
 import httpx
 import pytest
 
@@ -7,6 +9,7 @@ from tests.support.actors import SME_ATTRIBUTES, ask, join, operator, publish
 from tests.support.story import DATABASES, assert_problem, exchange_on
 
 SIZE = 3_000_000
+HUGE = 64 * 1024 * 1024  # more than the connection's buffers hold: it runs until it is read
 
 
 @pytest.fixture(scope="module", params=DATABASES)
@@ -19,6 +22,7 @@ def server(request, tmp_path_factory):
 def platform(server):
     by = join(operator(server.state), "Platform", ["platform"], {"jurisdiction": "CN"})
     by.request("PUT", "/v1/files/large.bin", content=bytes(SIZE))
+    by.request("PUT", "/v1/files/huge.bin", content=bytes(HUGE))
     return by
 
 
@@ -27,13 +31,13 @@ def sme(server):
     return join(operator(server.state), "SME", ["sme"], SME_ATTRIBUTES)
 
 
-def granted(platform, sme, **limits):
-    source = {"connector": "files", "path": "large.bin"}
+def granted(platform, sme, name="large.bin", **limits):
+    source = {"connector": "files", "path": name}
     offering = publish(platform, source=source, limits=limits)
     assert {k: v for k, v in offering["limits"].items() if v is not None} == limits
     grant = ask(sme, offering)["grant"]
     assert grant["obligations"] == {"days": 30, **limits}
-    return f"/gateway/grants/{grant['id']}/files/large.bin", bearer(sme, grant)
+    return f"/gateway/grants/{grant['id']}/files/{name}", bearer(sme, grant)
 
 
 def bearer(sme, grant):
@@ -56,15 +60,21 @@ def test_bytes_run_out_and_a_narrower_range_still_fits(platform, sme):
 
 
 def test_a_download_that_was_cut_counts_what_was_sent(platform, sme):
-    path, headers = granted(platform, sme, bytes=2 * SIZE)
-    with sme.http.stream("GET", path, headers=headers) as answer:
-        next(answer.iter_raw(1000))
-    with httpx.Client(base_url=sme.http.base_url) as other:  # its end is noted soon after
-        for _ in range(100):
-            if (answer := other.get(path, headers=headers)).status_code == 200:
-                break
-            assert_problem(answer, 403, "bytes_exhausted")
-    assert answer.status_code == 200
+    path, headers = granted(platform, sme, "huge.bin", bytes=HUGE * 3 // 2)
+    with (
+        httpx.Client(base_url=sme.http.base_url) as other,
+        other.stream("GET", path, headers=headers) as answer,
+    ):
+        pieces = answer.iter_raw(1000)  # once nobody holds it the line is closed
+        next(pieces)
+        assert_problem(sme.http.get(path, headers=headers), 403, "bytes_exhausted")
+    for _ in range(200):  # its end is noted soon after
+        answer = sme.http.get(path, headers=headers)
+        if answer.status_code == 200:
+            return
+        assert_problem(answer, 403, "bytes_exhausted")
+        time.sleep(0.05)
+    raise AssertionError("what was not sent was not given back")
 
 
 def test_a_minute_has_so_many_requests(platform, sme):
@@ -76,13 +86,13 @@ def test_a_minute_has_so_many_requests(platform, sme):
 
 
 def test_no_more_at_once_than_granted(platform, sme):
-    path, headers = granted(platform, sme, concurrent=1)
+    path, headers = granted(platform, sme, "huge.bin", concurrent=1)
     with sme.http.stream("GET", path, headers=headers) as answer:
         assert answer.status_code == 200
         refused = sme.http.get(path, headers=headers)
         assert_problem(refused, 429, "too_many_at_once")
         assert refused.headers["retry-after"] == "1"
-        assert len(answer.read()) == SIZE
+        assert sum(map(len, answer.iter_raw())) == HUGE
     for _ in range(100):
         if sme.http.get(path, headers=headers).status_code == 200:
             return
