@@ -203,9 +203,9 @@ def test_a_slow_body_is_answered_in_time(world: World):
         "Content-Length: 500",
     )
     with connect(world.server.port) as connection:
+        started = time.monotonic()
         connection.sendall(request)
         connection.settimeout(0.2)
-        started = time.monotonic()
         while time.monotonic() - started < SECONDS + 3:
             connection.sendall(b" ")
             try:

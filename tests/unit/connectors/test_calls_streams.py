@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from connectors.forward.limits import Waits
 from tests.support.called import Pair, paired, read_whole
 from tests.support.upstream import Came, Visit, answer
 from tests.unit.connectors.served import ask, connect, read_head, until
@@ -16,11 +17,12 @@ from tests.unit.connectors.world import GRANT
 
 MIB = 1 << 20
 BIG = 64 * MIB
+PATIENT = Waits(first_byte=20, between=20)  # what is sent is the matter here, not how soon
 
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Pair]:
-    with paired() as pair:
+    with paired(waits=PATIENT) as pair:
         yield pair
 
 
