@@ -24,7 +24,7 @@ from exchange.outward.allow import AllowList
 from exchange.outward.connect import Resolve
 from exchange.settings import Settings
 from tests.support.upstream import Upstream
-from tests.unit.connectors.served import read_head, read_on, until
+from tests.unit.connectors.served import ask, connect, read_head, read_on, until
 from tests.unit.connectors.world import (
     AUDIENCE,
     CLIENT,
@@ -37,6 +37,8 @@ from tests.unit.connectors.world import (
     answer_framework,
 )
 
+OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 CONNECTION = "con_" + "7" * 26
 SECRET = "the-platforms-own-key-3141592653"
 ALL = ["GET /*", "HEAD /*", "POST /*", "PUT /*", "PATCH /*", "DELETE /*", "OPTIONS /*"]
@@ -201,6 +203,15 @@ def read_whole(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body of an answer with a length."""
     status, headers, body = read_head(connection)
     return status, headers, body + read_on(connection, int(headers["content-length"]) - len(body))
+
+
+def received(pair: Pair) -> tuple[int, bytes]:
+    """One call by hand: its status, and all that came until the connection's end, cut or not."""
+    with connect(pair.called.port) as connection:
+        lines = (f"Authorization: {pair.called.token}", "Connection: close")
+        ask(connection, f"/gateway/grants/{GRANT}/call/x", *lines)
+        status, _, rest = read_head(connection)
+        return status, rest + read_on(connection, 1 << 30)
 
 
 @contextlib.contextmanager

@@ -10,13 +10,10 @@ import pytest
 
 from connectors.forward import pool
 from connectors.forward.limits import Waits
-from tests.support.called import SECRET, Pair, paired, read_whole
+from tests.support.called import CHUNKED, OK, SECRET, Pair, paired, read_whole, received
 from tests.support.upstream import Came, Visit, answer, raw
-from tests.unit.connectors.served import ask, connect, read_head, read_on
+from tests.unit.connectors.served import ask, connect
 from tests.unit.connectors.world import GRANT
-
-OK = b"HTTP/1.1 200 OK\r\n"
-CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -29,15 +26,6 @@ def served() -> Iterator[Pair]:
 def pair(served: Pair) -> Pair:
     served.reset()
     return served
-
-
-def received(pair: Pair) -> tuple[int, bytes]:
-    """One call by hand: its status, and all that came until the connection's end, cut or not."""
-    with connect(pair.called.port) as connection:
-        lines = (f"Authorization: {pair.called.token}", "Connection: close")
-        ask(connection, f"/gateway/grants/{GRANT}/call/x", *lines)
-        status, _, rest = read_head(connection)
-        return status, rest + read_on(connection, 1 << 30)
 
 
 # ---- before the answer begins: a problem -------------------------------------------------------

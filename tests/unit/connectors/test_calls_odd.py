@@ -7,13 +7,10 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from tests.support.called import Pair, paired
+from tests.support.called import CHUNKED, OK, Pair, paired, received
 from tests.support.upstream import answer, raw
-from tests.unit.connectors.served import ask, connect, read_head, read_on
+from tests.unit.connectors.served import ask, connect, read_head
 from tests.unit.connectors.world import GRANT, OTHER_GRANT
-
-OK = b"HTTP/1.1 200 OK\r\n"
-CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -26,15 +23,6 @@ def served() -> Iterator[Pair]:
 def pair(served: Pair) -> Pair:
     served.reset()
     return served
-
-
-def received(pair: Pair) -> tuple[int, bytes]:
-    """One call by hand: its status, and all that came until the connection's end, cut or not."""
-    with connect(pair.called.port) as connection:
-        lines = (f"Authorization: {pair.called.token}", "Connection: close")
-        ask(connection, f"/gateway/grants/{GRANT}/call/x", *lines)
-        status, _, rest = read_head(connection)
-        return status, rest + read_on(connection, 1 << 30)
 
 
 WHOLE = {
