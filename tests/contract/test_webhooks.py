@@ -56,6 +56,15 @@ def taken(receiver):
     return [delivery.index for delivery in receiver.taken]
 
 
+async def recorded(parts, webhook_id, receiver):
+    """Wait until the last leaf taken is on record: paused before that, it would be sent again."""
+
+    async def passed():
+        return (await parts.webhooks.webhook(webhook_id)).next_index > receiver.taken[-1].index
+
+    await until(passed)
+
+
 async def test_leaves_arrive_in_log_order_each_once_and_signed(database):
     async with world_on(database) as world:
         parts = world.parts
@@ -224,6 +233,7 @@ async def test_another_workers_lease_is_waited_for(database):
         with Receiver() as receiver:
             made = await hook(world.parts, world.sme, receiver.url)
             await until(lambda: receiver.taken)
+            await recorded(world.parts, made.id, receiver)
             database.sql("UPDATE webhooks SET lease_by = 'x', lease_until_ms = 99999999999999")
             await world.ask()
             await asyncio.sleep(1.2)
@@ -270,6 +280,7 @@ async def test_pausing_resuming_redelivering_and_removing(database):
         with Receiver() as receiver:
             made = await hook(parts, sme, receiver.url)
             await until(lambda: receiver.taken)
+            await recorded(parts, made.id, receiver)
             await pause_webhook(parts.webhooks, sme, made.id)
             await world.ask()
             await asyncio.sleep(1.2)
