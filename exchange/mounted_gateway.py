@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import logging
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -22,6 +23,7 @@ from exchange.participants.model import Client
 from exchange.watchers import Watchers
 
 log_to = logging.getLogger("exchange.gateway")
+SEEN = 1_000
 
 
 class MountedDoor:
@@ -29,6 +31,7 @@ class MountedDoor:
 
     def __init__(self, desk: Desk, watchers: Watchers, session_minutes: int) -> None:
         self._desk, self._watchers, self._minutes = desk, watchers, session_minutes
+        self._seen: OrderedDict[str, Grant] = OrderedDict()  # as last looked up
 
     async def look_up(self, grant_id: str) -> Delivery | None:
         """Return what the grant allows now, read now."""
@@ -36,6 +39,7 @@ class MountedDoor:
             grant = await self._desk.store.grant(grant_id)
             if grant is None:
                 return None
+            self._remember(grant)
             await self._client(grant.client_id)
             terms, objects = await self._desk.catalog.version(
                 grant.offering_id, grant.offering_version
@@ -97,8 +101,17 @@ class MountedDoor:
             raise DoorRefused("client_disabled", "This client may not use the grant any more.")
         return client
 
+    def _remember(self, grant: Grant) -> None:
+        self._seen[grant.id] = grant
+        self._seen.move_to_end(grant.id)
+        if len(self._seen) > SEEN:
+            self._seen.popitem(last=False)
+
     async def _parties(self, use: Use) -> tuple[Grant, Client]:
-        grant = await self._desk.store.grant(use.grant_id)
+        # What the use's gateway saw need not be read again: the commit checks that it still is so.
+        grant = self._seen.get(use.grant_id)
+        if grant is None or grant.rev != use.rev:
+            grant = await self._desk.store.grant(use.grant_id)
         if grant is None:
             raise DoorRefused("grant_unknown", "There is no such grant any more.")
         return grant, await self._client(use.client_id)

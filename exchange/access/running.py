@@ -8,7 +8,7 @@ reserved of `bytes` counts as delivered: nobody can say that it was not.
 from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, bindparam, select
 
 from exchange.access.allowance import counter, given_back, used_up
 from exchange.access.model import Grant
@@ -20,6 +20,8 @@ from exchange.ledger.write import Delete, Exhausted, Insert, Spend, Stale, Updat
 LEASE_MS: Final = 30_000
 SWEEP: Final = 100
 TRIES: Final = 5
+
+_ONE = select(RUNNING).where(RUNNING.c.log_id == bindparam("log"), RUNNING.c.id == bindparam("use"))
 
 
 def lease(grant: Grant, use_id: str, reserved_bytes: int, now_ms: int) -> dict[str, Any]:
@@ -120,6 +122,6 @@ def _given_back(write: Write, row: Row[Any], grant: Grant, unsent_bytes: int) ->
 
 
 async def _running(store: AccessStore, use_id: str) -> tuple[Row[Any] | None, Grant | None]:
-    query = select(RUNNING).where(RUNNING.c.log_id == store.ledger.log_id, RUNNING.c.id == use_id)
-    row = await store.db.point(lambda c: c.execute(query).one_or_none())
+    wanted = {"log": store.ledger.log_id, "use": use_id}
+    row = await store.db.point(lambda c: c.execute(_ONE, wanted).one_or_none())
     return row, await store.grant(row.grant_id) if row is not None else None
