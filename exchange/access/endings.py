@@ -4,11 +4,11 @@ The words stand in rows only; leaves commit to them with a salt, as a hold's do.
 """
 
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from exchange.access.model import Answer, Grant, RevocationReason
 from exchange.access.store import REVOCATIONS, STEPS
@@ -49,6 +49,22 @@ class Closing:
     text: str
     at_ms: int
     event_id: str
+
+
+# Built once: each answer to a request would build them anew, and nearly none has use for them.
+_REVOCATIONS = select(*(REVOCATIONS.c[each.name] for each in fields(Revocation))).where(
+    REVOCATIONS.c.log_id == bindparam("log"),
+    REVOCATIONS.c.grant_id.in_(bindparam("ids", expanding=True)),
+)
+_CLOSINGS = (
+    select(*(STEPS.c[each.name] for each in fields(Closing)))
+    .where(
+        STEPS.c.log_id == bindparam("log"),
+        STEPS.c.request_id.in_(bindparam("ids", expanding=True)),
+        STEPS.c.kind.in_(CLOSING),
+    )
+    .order_by(STEPS.c.id)
+)
 
 
 def revoking(
@@ -95,28 +111,17 @@ class Endings:
     async def revocations(self, grants: Sequence[Grant]) -> Mapping[str, Revocation]:
         """Return why each of these that was revoked was, by the grant's id."""
         ids = [grant.id for grant in grants if grant.status == "revoked"]
-        columns = [REVOCATIONS.c[each.name] for each in fields(Revocation)]
-        query = select(*columns).where(
-            REVOCATIONS.c.log_id == self.ledger.log_id, REVOCATIONS.c.grant_id.in_(ids)
-        )
-        return {row.grant_id: Revocation(**row._asdict()) for row in await self._rows(query, ids)}
+        rows = await self._rows(_REVOCATIONS, ids)
+        return {row.grant_id: Revocation(**row._asdict()) for row in rows}
 
     async def closings(self, answers: Sequence[Answer]) -> Mapping[str, Closing]:
         """Return the last step that closed each of these requests, by the request's id."""
         ids = [answer.request_id for answer in answers if answer.status in CLOSING]
-        columns = [STEPS.c[each.name] for each in fields(Closing)]
-        query = (
-            select(*columns)
-            .where(
-                STEPS.c.log_id == self.ledger.log_id,
-                STEPS.c.request_id.in_(ids),
-                STEPS.c.kind.in_(CLOSING),
-            )
-            .order_by(STEPS.c.id)
-        )
-        return {row.request_id: Closing(**row._asdict()) for row in await self._rows(query, ids)}
+        rows = await self._rows(_CLOSINGS, ids)
+        return {row.request_id: Closing(**row._asdict()) for row in rows}
 
-    async def _rows(self, query: Any, ids: Collection[str]) -> Sequence[Any]:
+    async def _rows(self, query: Any, ids: Sequence[str]) -> Sequence[Any]:
         if not ids:
             return ()
-        return await self.db.read(lambda c: c.execute(query).all())
+        wanted = {"log": self.ledger.log_id, "ids": ids}
+        return await self.db.read(lambda c: c.execute(query, wanted).all())
