@@ -13,36 +13,42 @@ from pathlib import Path
 
 from tests.support.kill import KillRun
 from tests.support.ledgers import OwnDatabase
+from tests.support.under_load import UnderLoad
 
 EVERY = 10
 KINDS = {"sqlite": 1, "postgres": 2}
 
 
-def run(kind: str, kills: int, seed: int) -> None:
+def play(run: UnderLoad, kind: str, kills: int, seed: int) -> None:
     """Kill one exchange so often and print figures on the way; raises where it did not stand."""
-    folder = Path(tempfile.mkdtemp(prefix=f"exchange-kills-{kind}-"))
-    print(f"{kind}: {kills} kills, {KINDS[kind]} worker(s), seed {seed}, in {folder}", flush=True)
-    database = OwnDatabase(kind, folder / "state")
-    campaign = KillRun(database, workers=KINDS[kind], clients=6, seed=seed)
+    folder = run.database.state.parent
+    print(f"{kind}: {kills} kills, {run.workers} worker(s), seed {seed}, in {folder}", flush=True)
     begun = time.monotonic()
     try:
-        campaign.open()
+        run.open()
         for number in range(1, kills + 1):
-            campaign.cycle()
+            run.cycle()
             if number % EVERY == 0 or number == kills:
                 minutes = (time.monotonic() - begun) / 60
-                print(
-                    f"{kind} {number}/{kills} in {minutes:.1f} min: {campaign.figures}", flush=True
-                )
+                print(f"{kind} {number}/{kills} in {minutes:.1f} min: {run.figures}", flush=True)
+        run.end()
     except BaseException:
-        print(f"{kind}: FAILED after {campaign.figures}")
-        print(f"The state is kept in {folder}, the server's log in {campaign.server.log_path}.")
-        print(campaign.server.log()[-3000:])
-        campaign.close()
+        print(f"{kind}: FAILED after {run.figures}")
+        print(f"The state is kept in {folder}, the server's log in {run.server.log_path}.")
+        print(run.server.log()[-3000:])
+        run.close()
         raise
-    campaign.close()
-    database.remove()
+    print(f"{kind}, at the end: {run.figures}", flush=True)
+    run.close()
+    run.database.remove()
     shutil.rmtree(folder)
+
+
+def run(kind: str, kills: int, seed: int) -> None:
+    """Kill one exchange so often."""
+    folder = Path(tempfile.mkdtemp(prefix=f"exchange-kills-{kind}-"))
+    database = OwnDatabase(kind, folder / "state")
+    play(KillRun(database, workers=KINDS[kind], clients=6, seed=seed), kind, kills, seed)
 
 
 def run_first_starts(kind: str, count: int, seed: int) -> None:

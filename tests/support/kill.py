@@ -6,40 +6,31 @@ rows (`judge`), by every receipt and checkpoint that anybody had received, and b
 proof from the last checkpoint seen to the new one.
 """
 
-import os
 import random
-import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
-from pathlib import Path
+from dataclasses import dataclass, field
 
 import httpx
 
-from exchange.client.errors import NotReachable
 from exchange.client.session import Refusal, Session
 from exchange.formats import merkle
 from exchange.formats import receipt as receipts
 from exchange.formats.note import Verifier
-from tests.support import actors
+from tests.support import actors, under_load
 from tests.support.judge import Judged, judge, signed
-from tests.support.ledgers import OwnDatabase, plain
-from tests.support.server import ExchangeServer
+from tests.support.ledgers import OwnDatabase
+from tests.support.under_load import UnderLoad
 
 PURPOSES = ["compliance", "energy_saving", "logistics_planning", "market_analysis"]
 
 
 @dataclass
-class Figures:
+class Figures(under_load.Figures):
     """What a run of kills came to."""
 
-    kills: int = 0
     kills_while_starting: int = 0
-    workers_killed: int = 0
-    answered: int = 0
-    cut_off: int = 0  # requests whose answer a kill took
-    unavailable: int = 0
     receipts: int = 0
     checkpoints: int = 0
     downloads: int = 0
@@ -48,26 +39,18 @@ class Figures:
     revoked: int = 0
     denied: int = 0
     unacknowledged: int = 0  # entries committed whose receipt nobody got
-    start_seconds: float = 0.0
-
-    def __str__(self) -> str:
-        return ", ".join(
-            f"{field.name.replace('_', ' ')} {getattr(self, field.name):,.6g}"
-            for field in fields(self)
-        )
 
 
 @dataclass
 class Heard:
-    """What clients were told since the last check, and what else they met."""
+    """What clients were told since the last check."""
 
     receipts: list[str] = field(default_factory=list)
     checkpoints: list[str] = field(default_factory=list)
     grants: list[str] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
 
 
-class KillRun:
+class KillRun(UnderLoad):
     """One exchange that is killed again and again."""
 
     def __init__(
@@ -79,17 +62,11 @@ class KillRun:
         seed: int | None = None,
         while_starting: float = 0.2,
     ) -> None:
-        self.database, self.workers, self.clients = database, workers, clients
+        super().__init__(database, workers=workers, seed=seed)
+        self.clients = clients
         self._while_starting = while_starting  # how often a restart is killed on its way
-        self.random = random.Random(seed)
         self.figures, self.heard = Figures(), Heard()
-        self.server = ExchangeServer(
-            database.state, database_url=plain(database.url), workers=workers, log_level="warning"
-        )
         self.verifier: Verifier
-        self._go, self._stop = threading.Event(), threading.Event()
-        self._threads: list[threading.Thread] = []
-        self._idle: dict[str, threading.Event] = {}
         self._before = Judged(0, b"", [], [], [])
         self._last_seen: tuple[int, bytes] | None = None
 
@@ -104,12 +81,12 @@ class KillRun:
         ]
         for number in range(self.clients):
             sme = actors.join(operator, f"sme{number}", ["sme"], actors.SME_ATTRIBUTES)
-            self._client(f"sme{number}", self._asker(sme))
+            self.client(f"sme{number}", self._asker(sme))
         downloader = actors.join(operator, "downloads", ["sme"], actors.SME_ATTRIBUTES)
-        self._client("downloader", self._downloader(downloader))
-        self._client("platform", self._revoker(platform))
-        self._client("operator", self._registrar(operator))
-        self._client("auditor", self._watcher())
+        self.client("downloader", self._downloader(downloader))
+        self.client("platform", self._revoker(platform))
+        self.client("operator", self._registrar(operator))
+        self.client("auditor", self._watcher())
 
     def first_start(self) -> None:
         """Kill the first start on its way: the second makes what the first had not."""
@@ -121,37 +98,24 @@ class KillRun:
         kinds = ["log.opened", "organisation.registered", "client.registered", "policy.activated"]
         assert [event["type"] for event in judged.events] == [f"exchange.{k}.v1" for k in kinds]
 
-    def close(self) -> None:
-        """End the clients and the server."""
-        self._stop.set()
-        self._go.set()
-        for thread in self._threads:
-            thread.join(10)
-        self.server.stop()
-
     def cycle(self) -> None:
         """Load, a kill, a restart, the judgement. Raises AssertionError."""
-        self._go.set()
+        self.go()
         time.sleep(self.random.uniform(0.05, 0.8))
         if self.workers > 1 and self.random.random() < 0.5:
-            self._kill_one_worker()
+            self.kill_worker()
             time.sleep(self.random.uniform(0.05, 0.4))
-        self.server.kill()
-        self.figures.kills += 1
-        self._go.clear()
-        for name, idle in self._idle.items():
-            assert idle.wait(40), f"{name} does not come back"
+        self.kill()
+        self.pause()
         if self.random.random() < self._while_starting:
             self._start_and_kill()
-        started = time.monotonic()
-        self.server.start()
-        self.figures.start_seconds += time.monotonic() - started
+        self.start()
         self.check()
 
     def check(self) -> Judged:
         """Judge the exchange, which serves and is idle, by all that it ever said."""
         heard, self.heard = self.heard, Heard()
-        assert not heard.wrong, heard.wrong[:5]
+        assert not self.wrong, self.wrong[:5]
         shown = httpx.get(self.server.url + "/log/checkpoint").text
         judged = judge(self.database.sql)
         assert signed(shown, self.verifier) == (
@@ -219,51 +183,7 @@ class KillRun:
         except (RuntimeError, AttributeError):
             return  # it was killed on its way, as was meant
 
-    def _kill_one_worker(self) -> None:
-        """One worker dies, the others go on serving."""
-        assert self.server.process
-        parent = self.server.process.pid
-        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-        workers = [
-            pid for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
-        ]
-        if workers:
-            os.kill(int(self.random.choice(workers)), signal.SIGKILL)
-            self.figures.workers_killed += 1
-
     # -- clients
-
-    def _client(self, name: str, act: Callable[[], None]) -> None:
-        idle = self._idle[name] = threading.Event()
-
-        def run() -> None:
-            while not self._stop.is_set():
-                if not self._go.is_set():
-                    idle.set()
-                    self._go.wait()
-                    idle.clear()
-                    continue
-                self._once(name, act)
-
-        idle.set()
-        thread = threading.Thread(target=run, name=name, daemon=True)
-        thread.start()
-        self._threads.append(thread)
-
-    def _once(self, name: str, act: Callable[[], None]) -> None:
-        try:
-            act()
-            self.figures.answered += 1
-        except (NotReachable, httpx.HTTPError):
-            self.figures.cut_off += 1
-            time.sleep(0.02)
-        except Refusal as refusal:
-            if refusal.status == 503:
-                self.figures.unavailable += 1
-            elif refusal.status >= 500 or refusal.status in (401, 404, 422):
-                self.heard.wrong.append(f"{name}: {refusal.status} {refusal.document}")
-        except Exception as error:  # an answer cut short, or one that is none: said aloud
-            self.heard.wrong.append(f"{name}: {error!r}")
 
     def _asker(self, sme: Session) -> Callable[[], None]:
         chance = random.Random(self.random.random())

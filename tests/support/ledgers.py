@@ -75,6 +75,25 @@ class OwnDatabase:
             return cursor.fetchall() if cursor.description else []
 
     @contextlib.contextmanager
+    def snapshot(self) -> Iterator[Callable[..., list[tuple]]]:
+        """Give what does as `sql` does, but sees one moment only, and is undone at its end."""
+        if self.kind == "sqlite":
+            with contextlib.closing(sqlite3.connect(self.file, isolation_level=None)) as reader:
+                reader.execute("BEGIN")
+                yield lambda statement, *values: reader.execute(statement, values).fetchall()
+            return
+        with psycopg.connect(plain(_server().url(self.name))) as reader:
+            reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+
+            def run(statement: str, *values) -> list[tuple]:
+                statement = statement.replace("%", "%%").replace("?", "%s")
+                cursor = reader.execute(statement, values)
+                return cursor.fetchall() if cursor.description else []
+
+            yield run
+            reader.rollback()
+
+    @contextlib.contextmanager
     def log_held(self) -> Iterator[None]:
         """Hold the log's lock: the writer waits, and whatever comes meanwhile is one batch."""
         if self.kind == "sqlite":
