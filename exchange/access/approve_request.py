@@ -33,13 +33,19 @@ class Done:
 
 
 async def approve_request(
-    desk: Desk, caller: Caller, request_id: str, text: str, idempotency_key: str | None = None
+    desk: Desk,
+    caller: Caller,
+    request_id: str,
+    text: str,
+    form_digest: str | None = None,
+    idempotency_key: str | None = None,
 ) -> Done:
     """Approve as a person of the provider's; raises Forbidden, Conflict, NotFound, Unavailable.
 
-    Approving twice counts once, and is no second leaf.
+    Approving twice counts once, and is no second leaf. `form_digest` names the form that the person
+    read: another is not approved.
     """
-    body = ["approve", request_id, text]
+    body = ["approve", request_id, text, form_digest]
     kept = idempotency(caller.client_id, idempotency_key, body, request_id)
 
     async def build() -> Write:
@@ -48,6 +54,12 @@ async def approve_request(
         if any(approval["by"] == person for approval in held.approvals):
             return Write(reads=acting(caller), once=kept)
         check_pending(held, now_ms())
+        if form_digest not in (None, held.ask.form_digest):
+            raise Conflict(
+                "form_changed",
+                "The applicant changed the form since you read it.",
+                hint="Read the request again; then approve it as it is now.",
+            )
         write = await _approval(desk, caller, held, person, text)
         return replace(write, reads={**write.reads, **acting(caller)}, once=[*kept, *write.once])
 

@@ -34,6 +34,11 @@ class Ask:
     form: Mapping[str, Value] = field(default_factory=dict)
     accepted_terms: str | None = None
 
+    @property
+    def form_digest(self) -> str:
+        """`sha256:…` of the filled-in form's canonical JSON (RFC 8785): what an approver read."""
+        return "sha256:" + hashlib.sha256(canonical.encode(dict(self.form))).hexdigest()
+
     def key(self, client_id: str) -> str:
         """Return the once key under which asking again finds the same request or grant."""
         document = [client_id, self.offering_id, self.purpose, sorted(self.actions)]

@@ -82,6 +82,7 @@ def print_request(answer: dict[str, Any], *, as_json: bool) -> None:
     if waiting is not None:
         out.print(plain(f"{answer['id']} waits for an approval: {has_it(answer)}"))
         print_said(out, answer)
+        _print_form(answer)
     elif grant is not None and answer["status"] in ("permitted", "approved"):
         _print_grant(grant)
     elif answer["closed"] is not None:
@@ -90,6 +91,14 @@ def print_request(answer: dict[str, Any], *, as_json: bool) -> None:
     else:
         out.print(plain(f"{answer['id']} {answer['status']}"))
         print_said(out, answer)
+
+
+def _print_form(answer: dict[str, Any]) -> None:
+    """Show what an approval would be of, and how to approve nothing else."""
+    if answer["form"]:
+        for name, value in answer["form"].items():
+            out.print(plain(f"  {name}: {value}"))
+        out.print(plain(f"  to approve only this: --form-digest {answer['form_digest']}"))
 
 
 def _print_grant(grant: dict[str, Any]) -> None:
@@ -269,6 +278,25 @@ def requests_answer(
     print_request(answer, as_json=as_json)
 
 
+@app.command("approve")
+def requests_approve(
+    request: RequestId,
+    text: MaybeText = "",
+    form_digest: Annotated[
+        str | None,
+        typer.Option(help="Of the form that you read: not another, should it have been changed"),
+    ] = None,
+    profile: ProfilePath = DEFAULT_PROFILE,
+    lang: Lang = "en",
+    as_json: AsJson = False,
+) -> None:
+    """Approve (approver); it is granted when enough people have."""
+    with session(profile, lang, as_json=as_json) as me:
+        body = {"text": text} | ({"form_digest": form_digest} if form_digest else {})
+        answer = me.post(f"/v1/access-requests/{request}/approve", body)
+    print_request(answer, as_json=as_json)
+
+
 def _add_act(verb: str, text_type: Any, default: Any, said: str) -> None:
     """Give the command a verb that takes words and nothing else."""
 
@@ -291,7 +319,6 @@ for _verb, _text, _default, _said in (
     ("withdraw", MaybeText, "", "Take back a request that is not decided (SME)."),
     ("appeal", Text, ..., "Answer a refusal or a revocation: that you did is in the log (SME)."),
     ("ask", Text, ..., "Ask the applicant something; the request waits for its answer (approver)."),
-    ("approve", MaybeText, "", "Approve (approver); it is granted when enough people have."),
     ("reject", Text, ..., "Reject a request, and say why (approver)."),
 ):
     _add_act(_verb, _text, _default, _said)

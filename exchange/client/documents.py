@@ -257,6 +257,7 @@ class Request(Document):
     days: int
     actions: tuple[str, ...] = field(metadata=_by(_TEXTS), default=())
     form: Mapping[str, Any] | None = None
+    form_digest: str | None = None
     accepted_terms: str | None = None
     renews: str | None = None
     reasons: tuple[Said, ...] = field(metadata=_by(_each(Said.of)), default=())

@@ -168,8 +168,14 @@ class Verbs(Core):
     # --- answering
 
     def approve(self, request: Request | str, text: str | None = None) -> Flow[Request]:
-        """Approve a request, as a member with the role approver."""
-        return (yield from self._do(request, "approve", _text(text)))
+        """Approve a request, as a member with the role approver.
+
+        A `Request` is approved as it was read, or not at all: a form that was changed since is
+        refused (409 `form_changed`).
+        """
+        read = request.form_digest if isinstance(request, Request) else None
+        named = {"form_digest": read} if read is not None else {}
+        return (yield from self._do(request, "approve", {**_text(text), **named}))
 
     def reject(self, request: Request | str, text: str) -> Flow[Request]:
         """Reject a request, and say why."""

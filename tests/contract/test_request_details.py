@@ -49,6 +49,46 @@ async def test_approvals_count_for_the_form_that_they_saw(database, world):
     judge(database.sql)
 
 
+async def test_only_the_form_that_was_read_is_approved(database, world):
+    world.offering = await world.publish(approval="provider", form=FORM)
+    asked = await world.ask(form={"use": "statistics only"})
+    read = asked.ask.form_digest
+    await world.act("ask", asked.request_id, world.bo, "For whom?")
+    other = {"use": "resell to third parties"}
+    said = await world.act("answer", asked.request_id, world.sme, "Others.", form=other)
+    for _ in range(2):  # a key does not make a refusal an outcome
+        with pytest.raises(Conflict) as refused:
+            await world.approve(asked.request_id, world.anna, read=read, key="k")
+        assert refused.value.code == "form_changed"
+    now = said.answer.ask.form_digest
+    assert now != read
+    done = await world.approve(asked.request_id, world.anna, read=now)
+    assert (done.answer.status, done.answer.ask.form) == ("approved", other)
+    judge(database.sql)
+
+
+async def test_a_form_that_changes_while_it_is_approved_is_not(database, world, monkeypatch):
+    """The answer commits after the approval was built and before it commits."""
+    world.offering = await world.publish(approval="provider", form=FORM)
+    asked = await world.ask(form={"use": "statistics only"})
+    await world.act("ask", asked.request_id, world.bo, "For whom?")
+    commit, answered = world.parts.ledger.commit, []
+
+    async def later(write):
+        if not answered:
+            answered.append(True)
+            await world.act(
+                "answer", asked.request_id, world.sme, "Others.", form={"use": "resale"}
+            )
+        return await commit(write)
+
+    monkeypatch.setattr(world.parts.ledger, "commit", later)
+    with pytest.raises(Conflict) as refused:
+        await world.approve(asked.request_id, world.anna, read=asked.ask.form_digest)
+    assert refused.value.code == "form_changed"
+    judge(database.sql)
+
+
 async def test_what_waits_does_not_answer_for_another_form(database, world):
     world.offering = await world.publish(approval="provider", form=FORM)
     asked = await world.ask(form={"use": "statistics"})

@@ -162,8 +162,8 @@ class World:
         desk = (parts or self.parts).desk
         return await request_access(desk, caller or self.sme, replace(wanted, **more), key)
 
-    async def approve(self, request_id: str, by: Caller, *, key=None, parts=None):
-        return await approve_request((parts or self.parts).desk, by, request_id, "", key)
+    async def approve(self, request_id: str, by: Caller, *, read=None, key=None, parts=None):
+        return await approve_request((parts or self.parts).desk, by, request_id, "", read, key)
 
     async def act(self, act, request_id: str, by: Caller, text="…", *, form=None, key=None):
         return await act_on_request(self.parts.desk, by, request_id, act, text, form, key)

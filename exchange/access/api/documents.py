@@ -80,6 +80,14 @@ class StepIn(Body):
     text: Text = Field("", examples=["For which region do you need it?"])
 
 
+class ApproveIn(StepIn):
+    """What you say, and what you read."""
+
+    form_digest: Digest | None = Field(
+        None, description="The request's, as you read it: 409 where the form was changed since"
+    )
+
+
 class AnswerIn(StepIn):
     """Your answer, and the fields of the form that it changes."""
 
@@ -157,6 +165,7 @@ class AccessRequestOut(Body):
     actions: list[str]
     days: int
     form: dict[str, Any]
+    form_digest: str = Field(description="Of the form as it is now: an approval may name it")
     accepted_terms: str | None
     renews: str | None
     waiting: WaitingOut | None
@@ -283,6 +292,7 @@ def request_out(
         actions=list(answer.ask.actions),
         days=answer.ask.days,
         form=dict(answer.ask.form),
+        form_digest=answer.ask.form_digest,
         accepted_terms=answer.ask.accepted_terms,
         renews=answer.renews,
         waiting=_waiting(answer, approvers),

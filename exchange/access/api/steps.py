@@ -12,6 +12,7 @@ from exchange.access.api.documents import (
     AcceptLanguage,
     AccessRequestOut,
     AnswerIn,
+    ApproveIn,
     RequestId,
     StepIn,
     StepOut,
@@ -82,13 +83,18 @@ def router(desk: Desk, page_items: int) -> APIRouter:
     )
     async def post_approve(
         request_id: RequestId,
-        body: StepIn,
+        body: ApproveIn,
         caller: Annotated[Caller, APPROVER],
         accept_language: AcceptLanguage = None,
         idempotency_key: IdempotencyKey = None,
     ) -> Response:
-        """Approve (a person of the platform's); the grant comes when enough people have."""
-        done = await approve_request(desk, caller, request_id, body.text, idempotency_key)
+        """Approve (a person of the platform's); the grant comes when enough people have.
+
+        With `form_digest` only the form that you read.
+        """
+        done = await approve_request(
+            desk, caller, request_id, body.text, body.form_digest, idempotency_key
+        )
         shown = await show_request(desk, done.answer, caller, accept_language, done.receipt)
         return written(shown, 202 if done.answer.status == PENDING else 200)
 
