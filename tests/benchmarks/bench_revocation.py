@@ -10,6 +10,7 @@ from its request.
 
 import argparse
 import io
+import math
 import os
 import random
 import socket
@@ -123,7 +124,7 @@ KINDS = {"file": file, "s3": s3, "events": call}
 def show(kind: str, side: str, found: list[list[float]]) -> None:
     for since, column in zip(("answer", "request"), zip(*found, strict=True), strict=True):
         ordered = sorted(column)
-        p50, p99 = (ordered[min(len(ordered) - 1, int(len(ordered) * q))] for q in (0.5, 0.99))
+        p50, p99 = (ordered[math.ceil(len(ordered) * share) - 1] for share in (0.5, 0.99))
         aim = AIMS_MS[side]
         within = sum(each <= aim for each in column)
         print(
