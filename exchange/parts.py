@@ -62,6 +62,7 @@ NOTHING = {
     "sizes": [],
     "max_sessions": None,
     "limits": {},
+    "sandbox": False,
 }
 
 

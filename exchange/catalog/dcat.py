@@ -127,7 +127,8 @@ def offering_node(offering: Offering, publisher: Organisation, issuer: str) -> N
         "dcat:keyword": [
             {"@value": word.replace("_", " "), "@language": "en"}
             for word in dict.fromkeys((*terms.industries, *terms.purposes))
-        ],
+        ]
+        + (_texts("sandbox", "沙箱") if terms.sandbox else []),
         "odrl:hasPolicy": _policy(offering, publisher, issuer),
     }
     if terms.kind == "dataset":

@@ -9,6 +9,7 @@ from exchange.catalog.form import FieldKind, FormField
 from exchange.catalog.index import FACETS
 from exchange.catalog.limits import LimitsIn, check_limits, check_redirect
 from exchange.catalog.model import LISTS, Kind, Offering, Standing, Terms, Version
+from exchange.catalog.sandbox import check_sandbox
 from exchange.catalog.sources import Source, check_connector, with_connector
 from exchange.clock import rfc3339
 from exchange.http import ONE_LINE, SOME_LINES, Body, Caller
@@ -100,6 +101,11 @@ class OfferingIn(Body):
     sample_rows: Annotated[int, Field(ge=0, le=50, strict=True)] = Field(
         0, description="Rows of a dataset to show beforehand; never of personal data"
     )
+    sandbox: Annotated[bool, Field(strict=True)] = Field(
+        False,
+        description="Anyone registered may try it at once: harmless, open, of few days and few "
+        "calls or bytes, and `trial` among its purposes",
+    )
 
     @field_validator("source", mode="before")
     @classmethod
@@ -124,6 +130,7 @@ class OfferingIn(Body):
         check_connector(self.kind, self.source)
         check_limits(self.kind, self.limits)
         check_redirect(getattr(self.source, "delivery", None), self.limits)
+        check_sandbox(self.terms())
         return self
 
     def terms(self) -> Terms:
@@ -190,6 +197,7 @@ class OfferingOut(Body):
     form: list[FormFieldOut]
     audience: list[str] | None = Field(None, description="Shown to its platform only")
     sample_rows: int
+    sandbox: bool = Field(description="Anyone registered may try it at once, as a `trial`")
     source: dict[str, Any] | None = Field(None, description="Shown to its platform only")
     objects: list[ObjectOut]
     created_at: str

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 EVERYBODY = "shown:*"
+SANDBOX = "sandbox:true"
 GRAM = "~"
 TAIL = 12
 CJK = "\u2e80"  # where Chinese characters and their like begin
@@ -92,6 +93,8 @@ def _facets(provider_id: str, status: str, terms: Mapping[str, Any]) -> Iterator
     yield f"classification:{terms['classification']}"
     for facet, name in FACET_LISTS.items():
         yield from under(facet, terms.get(name, ()))
+    if terms.get("sandbox"):  # what older terms lack they are not
+        yield SANDBOX
     if status == "published":
         audience = terms.get("audience")
         yield from [EVERYBODY] if audience is None else under("shown", audience)
@@ -101,6 +104,7 @@ def _facets(provider_id: str, status: str, terms: Mapping[str, Any]) -> Iterator
 
 FACET_LISTS = {"industry": "industries", "purpose": "purposes", "jurisdiction": "jurisdictions"}
 FACETS = ("kind", "industry", "classification", "purpose", "jurisdiction", "platform")
+FILTERS = (*FACETS, "sandbox")  # what is searched by, though not all of it is counted
 
 
 def under(facet: str, values: Iterable[str]) -> tuple[str, ...]:

@@ -89,6 +89,7 @@ class Terms:
     audience: tuple[str, ...] | None = None
     sample_rows: int = 0
     limits: Mapping[str, Any] = field(default_factory=dict)  # as `Limits` of the policy's input
+    sandbox: bool = False  # for anyone registered to try, see exchange.catalog.sandbox
 
     @property
     def rows_shown(self) -> int:
@@ -187,6 +188,7 @@ class Offering:
             "sizes": list(terms.sizes),
             "max_sessions": terms.max_sessions,
             "limits": cast("Limits", terms.limits),
+            "sandbox": terms.sandbox,
         }
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Select, func, literal, select, union_all
 
 from exchange.catalog.index import (
     EVERYBODY,
-    FACETS,
+    FILTERS,
     GRAM,
     has_list,
     lists_of,
@@ -55,11 +55,11 @@ Source = tuple[str, ...] | slice  # terms, whose lists are walked; or a range of
 def wanted_by(caller: Caller, query: str | None, **facets: Sequence[str]) -> Wanted:
     """Return what a caller searches for, among what it may know of.
 
-    `facets` are of FACETS: one of a facet's values must apply, and so for each facet.
+    `facets` are of FILTERS: one of a facet's values must apply, and so for each facet.
     """
     asked = words(query or "")
     groups: list[tuple[str, ...]] = [(GRAM + word,) for word in asked if has_list(word)]
-    groups += [under(facet, sorted(set(facets[facet]))) for facet in FACETS if facets.get(facet)]
+    groups += [under(facet, sorted(set(facets[facet]))) for facet in FILTERS if facets.get(facet)]
     if caller.sight is not None:
         own = under("platform", sorted(caller.sight))
         groups.append((EVERYBODY, f"shown:{caller.org_id}", *own))

@@ -1,14 +1,15 @@
-"""Verbs about access, put together: explain, ask, follow a request, use a grant."""
+"""Verbs about access, put together: try, explain, ask, follow a request, use a grant."""
 
 import typer
 
-from exchange.cli import calls, grants, requests, usage
+from exchange.cli import calls, grants, requests, trying, usage
 
 PANEL = "Share"
 
 
 def add_to(app: typer.Typer) -> None:
     """Give a command the verbs of requests and grants."""
+    app.command("try", rich_help_panel=PANEL)(trying.try_out)
     app.command("explain", rich_help_panel=PANEL)(requests.explain)
     app.command("request", rich_help_panel=PANEL)(requests.request)
     app.add_typer(requests.app, name="requests", rich_help_panel=PANEL)

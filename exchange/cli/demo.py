@@ -16,12 +16,14 @@ from exchange.cli.verify import check, print_refused, print_total
 from exchange.cli.world import (
     APPROVERS,
     BY_APPROVAL,
+    SANDBOX,
     TERMS,
     WITHDRAWN,
     World,
     register,
     set_aside,
     write_dataset,
+    write_sample,
 )
 from exchange.client.profile import read_profile
 from exchange.client.session import Refusal, Session
@@ -64,7 +66,7 @@ def play(
         out.print(f"  {name:<12} {plain(ids)}" + _before(name in known))
     out.print(plain(f"  the auditor is engaged for the whole log until {engaged}"), style="dim")
 
-    step("The platform", "publishes a real data set, under terms of three kinds.")
+    step("The platform", "publishes a real data set, under terms of three kinds, and rows to try.")
     rows = write_dataset(world.dataset)
     size = world.dataset.stat().st_size
     out.print(plain(f"  {world.dataset}: {rows:,} flights, {size:,} bytes"))
@@ -73,7 +75,7 @@ def play(
             stack.enter_context(_opened(world.profile(name), lang))
             for name in ("platform", "sme", *APPROVERS)
         ]
-        offering, by_approval, withdrawn = _publish(platform, world.dataset, lang)
+        offering, by_approval, withdrawn, _ = _publish(platform, world, lang)
         _take_part(step, sme, offering["id"], world)
         _go_on(step, sme, approvers, by_approval)
 
@@ -108,19 +110,25 @@ def _before(known: bool) -> str:
     return "  [dim](as before)[/]" if known else ""
 
 
-def _publish(platform: Session, dataset: Path, lang: str) -> list[dict[str, Any]]:
+def _publish(platform: Session, world: World, lang: str) -> list[dict[str, Any]]:
     """Publish the sample offerings, unless this platform has done so."""
     mine = platform.profile.organisation_id
     listed = [o for o in platform.pages("/v1/offerings") if o["provider_id"] == mine]
     found: list[dict[str, Any]] = []
-    for terms in (TERMS, BY_APPROVAL, WITHDRAWN):
+    wanted = (
+        (TERMS, world.dataset),
+        (BY_APPROVAL, None),
+        (WITHDRAWN, None),
+        (SANDBOX, write_sample(world)),
+    )
+    for terms, file in wanted:
         kept = ("published", "withdrawn") if terms is WITHDRAWN else ("published",)
         known = [o for o in listed if o["title_en"] == terms["title_en"] and o["status"] in kept]
         if known:
             offering = dict(known[0])
         else:
-            if not found:
-                upload(platform, dataset, dataset.name)
+            if file is not None:
+                upload(platform, file, file.name)
             draft = platform.post("/v1/offerings", terms)
             offering = dict(platform.post(f"/v1/offerings/{draft['id']}/publish"))
         found.append(offering)

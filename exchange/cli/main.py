@@ -28,7 +28,7 @@ from exchange.cli import (
 ORDER = [
     *("run", "demo", "serve", "init", "keys"),
     *("profile", "whoami", "org", "client", "member"),
-    *("offering", "connection", "explain", "request", "requests", "grant", "usage", "hold"),
+    *("offering", "connection", "try", "explain", "request", "requests", "grant", "usage", "hold"),
     *("log", "webhook", "audit", "verify"),
 ]
 

@@ -24,6 +24,9 @@ app = typer.Typer(help="What platforms publish.", no_args_is_help=True)
 Terms = Annotated[Path, typer.Option(help="The offering's terms, a JSON file")]
 OfferingId = Annotated[str, typer.Argument(metavar="OFFERING", help="off_…")]
 
+# Said beside the flag itself, which programs read.
+SANDBOX = "yes, anyone registered may try it at once · 沙箱：任何已注册的机构均可立即试用"
+
 Facet = Annotated[list[str] | None, typer.Option(help="Again for another value: either applies")]
 
 
@@ -73,7 +76,7 @@ def _print_offerings(found: Iterable[dict[str, Any]], *, as_json: bool) -> None:
         ("id", "kind", "title", "名称", "status", "purposes"),
         lambda o: (
             *(o["id"], o["kind"], o["title_en"], o["title_zh"]),
-            *(o["status"], ", ".join(o["purposes"])),
+            *(o["status"] + (" (sandbox 沙箱)" if o["sandbox"] else ""), ", ".join(o["purposes"])),
         ),
         as_json=as_json,
     )
@@ -88,6 +91,9 @@ def search(
     purpose: Facet = None,
     jurisdiction: Facet = None,
     platform: Facet = None,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Only what anyone registered may try at once")
+    ] = False,
     profile: ProfilePath = DEFAULT_PROFILE,
     as_json: AsJson = False,
 ) -> None:
@@ -100,7 +106,7 @@ def search(
         "jurisdiction": jurisdiction,
         "platform": platform,
     }
-    asked = {"q": text, **facets}
+    asked = {"q": text, **facets, "sandbox": sandbox}
     with session(profile, as_json=as_json) as me:
         _print_offerings(
             me.pages("/v1/offerings", **{n: v for n, v in asked.items() if v}), as_json=as_json
@@ -137,7 +143,12 @@ def show(
 ) -> None:
     """Show an offering."""
     with session(profile, as_json=as_json) as me:
-        print_document(me.get(f"/v1/offerings/{offering}"), as_json=as_json)
+        found = me.get(f"/v1/offerings/{offering}")
+    if as_json:
+        print_json(found)
+        return
+    told = f"{SANDBOX} (exchange try {offering})" if found["sandbox"] else None
+    print_document({**found, "sandbox": told}, as_json=False)
 
 
 @app.command("revise")

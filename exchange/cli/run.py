@@ -112,6 +112,10 @@ def what_next(url: str, world: World, operator: Path, server: Server) -> None:
     out.print("Try next, in another terminal:")
     out.print(f"  curl {url}/healthz")
     out.print(f"  {command} offering list --profile {world.sme}")
+    out.print(
+        f"  {command} offering search --sandbox --profile {world.sme}, and try what it lists:"
+    )
+    out.print(f"  {command} try OFFERING --profile {world.sme}")
     out.print(f"  {command} log list --profile {world.auditor}")
     out.print(f"  {command} org list --profile {operator}")
     out.print(f"  {command} {verification(world)}")

@@ -22,13 +22,17 @@ def upload(platform: Session, path: Path, name: str) -> Stored:
         return dict(platform.run(transfer.upload(platform.core, path, name, progress)).raw)
 
 
-def download(sme: Session, grant: str, folder: Path) -> list[tuple[Path, Stored]]:
-    """Download every file of a grant; each appears under its name when its checksum is right.
+def download(
+    sme: Session, grant: str, folder: Path, most: int | None = None
+) -> list[tuple[Path, Stored]]:
+    """Download the files of a grant, the first `most` or all.
+
+    Each appears under its name when its checksum is right.
 
     Raises NotAsPublished; what was cut goes on where it ended, now or by the next call.
     """
     with _bar() as progress:
-        done = sme.run(transfer.download(sme.core, grant, folder, progress))
+        done = sme.run(transfer.download(sme.core, grant, folder, progress, most))
     return [(path, dict(item.raw)) for path, item in done]
 
 

@@ -84,6 +84,11 @@ def print_usage(found: dict[str, Any], indent: str = "") -> None:
     for number, words in ((found["running"], "running"), (found["ended_unknown"], "lost")):
         if number:
             out.print(plain(f"  {number} {words}"))
+    print_allowances(found)
+
+
+def print_allowances(found: dict[str, Any]) -> None:
+    """Print what is left of what a grant is held to, where it is."""
     if found["allowances"]:
         print_table(("limit", "used", "of", "left", "begins anew"), _allowances(found), "  ")
 

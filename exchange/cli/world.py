@@ -8,6 +8,7 @@ import importlib.util
 import json
 import zipfile
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,17 @@ WITHDRAWN: dict[str, Any] = TERMS | {
     "title_en": "Flights from New York, 2013, first edition",
     "title_zh": "2013年纽约出港航班（第一版）",
 }
+# A first try of the same, for anyone registered: the first rows, for a week, three downloads.
+SANDBOX: dict[str, Any] = TERMS | {
+    "title_en": "Try it: a thousand flights from New York",
+    "title_zh": "试用：纽约出港航班一千条",
+    "purposes": ["trial"],
+    "max_days": 7,
+    "max_sessions": 3,
+    "sandbox": True,
+    "source": {"connector": "files", "path": "flights-sample.csv"},
+}
+SAMPLE_ROWS = 1000
 # People of the platform: the name of their profile, and their own.
 APPROVERS = {"approver-one": "Lin Yue", "approver-two": "Zhou Min"}
 ORGANISATIONS: dict[str, dict[str, Any]] = {
@@ -222,6 +234,17 @@ def write_table(world: World) -> Path:
         with zipfile.ZipFile(_flights()) as archive, archive.open("flights.csv") as rows:
             partial = path.with_suffix(".part")
             partial.write_bytes(rows.read())
+            partial.replace(path)
+    return path
+
+
+def write_sample(world: World) -> Path:
+    """Write the first flights as CSV, unless they are there; return where."""
+    path = world.dataset.with_name("flights-sample.csv")
+    if not path.exists():
+        with zipfile.ZipFile(_flights()) as archive, archive.open("flights.csv") as rows:
+            partial = path.with_suffix(".part")
+            partial.write_bytes(b"".join(islice(rows, SAMPLE_ROWS + 1)))
             partial.replace(path)
     return path
 

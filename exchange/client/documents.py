@@ -109,6 +109,7 @@ class Offering(Document):
     approval: str = "automatic"
     approvers: int = 1
     answer_days: int = 0
+    sandbox: bool = False
     terms_en: str = ""
     terms_zh: str = ""
     terms_digest: str | None = None

@@ -8,6 +8,7 @@ ClientError
 ├── NotAsPublished        what arrived is not what was published; nothing of it was kept
 ├── NotProved             a receipt does not prove what it should
 ├── Undecided             nobody decided in the time that one was willing to wait
+├── NotASandbox           nobody promised that it may be tried at once
 ├── MissingExtra          reading needs a package that is not installed
 └── ProfileProblem        the profile or its key cannot be used
 """
@@ -43,6 +44,10 @@ class NotProved(ClientError):
 
 class Undecided(ClientError, TimeoutError):
     """Nobody decided in time; the request stands and can be waited for again."""
+
+
+class NotASandbox(ClientError):
+    """An offering that is asked for like others; nothing was asked."""
 
 
 class MissingExtra(ClientError, ImportError):

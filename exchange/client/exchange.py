@@ -104,6 +104,7 @@ class Exchange:
         """Yield offerings that hold the words, page after page.
 
         Facets: kind, industry, classification, purpose, jurisdiction, platform; others are refused.
+        `sandbox=True` finds only what anyone registered may `try_out`.
         """
         return self._pages(Offering, "/v1/offerings", {"q": q, **facets})
 
@@ -145,6 +146,7 @@ class Exchange:
     offering = _blocking(Verbs.offering)
     explain = _blocking(Verbs.explain)
     request = _blocking(Verbs.request)
+    try_out = _blocking(Verbs.try_out)
     request_by_id = _blocking(Verbs.request_by_id)
     wait = _blocking(Verbs.wait)
     answer = _blocking(Verbs.answer)
@@ -210,6 +212,7 @@ class AsyncExchange:
         """Yield offerings that hold the words, page after page.
 
         Facets: kind, industry, classification, purpose, jurisdiction, platform; others are refused.
+        `sandbox=True` finds only what anyone registered may `try_out`.
         """
         return self._pages(Offering, "/v1/offerings", {"q": q, **facets})
 
@@ -251,6 +254,7 @@ class AsyncExchange:
     offering = _awaited(Verbs.offering)
     explain = _awaited(Verbs.explain)
     request = _awaited(Verbs.request)
+    try_out = _awaited(Verbs.try_out)
     request_by_id = _awaited(Verbs.request_by_id)
     wait = _awaited(Verbs.wait)
     answer = _awaited(Verbs.answer)

@@ -36,9 +36,15 @@ def listed(core: Core, grant: str) -> Flow[Listed]:
 
 
 def download(
-    core: Core, grant: str, folder: Path, progress: Progress | None = None
+    core: Core,
+    grant: str,
+    folder: Path,
+    progress: Progress | None = None,
+    most: int | None = None,
 ) -> Flow[list[tuple[Path, File]]]:
-    """Download every file of a grant; raises NotAsPublished, and then keeps nothing of that file.
+    """Download every file of a grant, or the first `most`.
+
+    Raises NotAsPublished, and then keeps nothing of that file.
 
     After any other error the bytes that are here stay in `NAME.CHECKSUM.part`, and are not asked
     for again: a part belongs to the one version whose checksum (its ETag) its name holds.
@@ -46,7 +52,7 @@ def download(
     try:
         found = yield from listed(core, grant)
         done = []
-        for item in found.objects:
+        for item in found.objects[:most]:
             path = yield Work(partial(inside, folder, item.name))
             yield from fetch(core, f"grant:{grant}", item, path, progress)
             done.append((path, item))

@@ -16,7 +16,7 @@ from exchange.client.documents import (
     RequestStep,
     Usage,
 )
-from exchange.client.errors import NotReachable, Refused, Undecided
+from exchange.client.errors import NotASandbox, NotReachable, Refused, Undecided
 from exchange.client.flow import Flow, Pause
 from exchange.client.proofs import Proof
 from exchange.client.transfer import Progress
@@ -24,6 +24,12 @@ from exchange.client.transfer import Progress
 Has = TypeVar("Has", Offering, Request, Grant, File)
 Action = Literal["read", "call"]
 FIRST_POLL, LONGEST_POLL = 0.25, 20.0
+TRIAL = "trial"
+ACTIONS: Mapping[str, tuple[Action, ...]] = {
+    "dataset": ("read",),
+    "compute": ("call",),
+    "technology": ("call", "read"),
+}
 
 
 class Verbs(Core):
@@ -84,6 +90,20 @@ class Verbs(Core):
         }
         body |= yield from self._accepted(offering, form, accept_terms)
         return Request.of((yield from self.post("/v1/access-requests", body)))
+
+    def try_out(self, offering: Offering | str) -> Flow[Request]:
+        """Ask for a sandbox as a trial: for all its days, to do all that its kind does.
+
+        Anyone registered is given it at once. Raises NotASandbox, and asks nothing, for another
+        offering; Refused like `request`. Asked again, the same grant is the answer.
+        """
+        shown = offering
+        if not isinstance(shown, Offering):
+            shown = yield from self.offering(shown)
+        if not shown.sandbox:
+            raise NotASandbox(f"{shown.id} is no sandbox: it is asked for like others.")
+        actions = ACTIONS.get(shown.kind, ("read",))
+        return (yield from self.request(shown, purpose=TRIAL, days=shown.max_days, actions=actions))
 
     def renew(
         self,

@@ -17,11 +17,12 @@ AttributeName = Literal[
 ATTRIBUTE_NAMES: tuple[str, ...] = get_args(AttributeName)
 
 # What an organisation of each role may ask a token for. A token without `scope` gets all of them.
-_EVERY = frozenset({"participants", "catalog", "grants", "members"})
+# What is asked for is judged by the policy: an organisation of any role may try a sandbox.
+_EVERY = frozenset({"participants", "catalog", "grants", "members", "requests"})
 SCOPES: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "platform": _EVERY | {"offerings", "approvals", "holds"},
-        "sme": _EVERY | {"requests"},
+        "sme": _EVERY,
         "auditor": _EVERY | {"log"},
         "operator": _EVERY | {"offerings", "log", "holds", "operate"},
     }

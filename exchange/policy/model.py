@@ -150,6 +150,7 @@ class OfferingTerms(TypedDict):
     sizes: Annotated[list[Size], Field(max_length=4, json_schema_extra=_UNIQUE)]
     max_sessions: Positive | None
     limits: Limits
+    sandbox: bool
 
 
 @_strict

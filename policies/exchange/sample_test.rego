@@ -31,6 +31,7 @@ sample := {
 		"sizes": ["micro", "small", "medium"],
 		"max_sessions": 100,
 		"limits": {},
+		"sandbox": false,
 	},
 	"request": {"purpose": "logistics_planning", "actions": ["read"], "days": 30},
 	"approvals": [],

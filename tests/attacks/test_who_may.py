@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from exchange.client.session import Session
-from tests.support.actors import SME_ATTRIBUTES, join, member, publish
+from tests.support.actors import SANDBOX_TERMS, SME_ATTRIBUTES, join, member, publish
 from tests.support.good_requests import GOOD
 from tests.support.server import ExchangeServer
 from tests.support.story import WEBHOOK, World, make_world
@@ -20,6 +20,7 @@ from tests.support.who_may import (
     ORGANISATIONS,
     OWN,
     PEOPLE,
+    SANDBOX,
     WHO_MAY,
 )
 
@@ -83,6 +84,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             "webhook": world.webhook,
             "engagement": world.engagement,
         }
+        things["sandbox"] = publish(world.platform, **SANDBOX_TERMS)["id"]
         yield Place(world, http, sessions, own, things)
 
 
@@ -105,6 +107,16 @@ def test_who_may(label: str, actor: str, place: Place) -> None:
 def test_who_may_with_their_own(label: str, actor: str, place: Place) -> None:
     own = place.own[actor.split("'")[0]]
     check(place.send(label, actor, own), actor, OWN[label])
+
+
+@pytest.mark.parametrize("actor", sorted(EVERYBODY))
+def test_who_may_try_a_sandbox(actor: str, place: Place) -> None:
+    """Whatever the organisation is; in it programs and developers, as for whatever is asked for."""
+    body = {"offering_id": place.things["sandbox"], "purpose": "trial", "days": 3}
+    response = place.http.post("/v1/access-requests", json=body, headers=place.headers(actor))
+    check(response, actor, SANDBOX)
+    if actor in SANDBOX:
+        assert response.json()["grant"]["status"] == "active"
 
 
 @pytest.mark.parametrize("actor", sorted(EVERYBODY))

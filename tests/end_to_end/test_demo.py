@@ -68,7 +68,7 @@ def verb(folder, env, played):
 
 def test_demo_plays_the_path_on_the_exchange_that_runs(played, server):
     assert "19. The auditor verifies the receipts offline: the server is not asked." in played
-    assert "53 of 53 receipts verified" in played
+    assert "54 of 54 receipts verified" in played
     assert "Starting the exchange" not in played
     assert server.process.poll() is None
 
@@ -86,7 +86,7 @@ def test_a_demo_folder_of_another_exchange_is_kept_aside(folder, env, played, tm
     assert f"{stale} belonged to another exchange: see {stale / 'earlier-1'}" in done.stdout
     assert profiles(stale / "earlier-1") == before
     assert (stale / "earlier-1" / "grant.tlog-proof").read_bytes() == grant
-    assert len(list((stale / "earlier-1" / "receipts").iterdir())) == 52
+    assert len(list((stale / "earlier-1" / "receipts").iterdir())) == 53
     now = profiles(stale)
     assert all(now[n]["client_id"] != before[n]["client_id"] for n in NAMES)
     assert all(now[n]["key"] != before[n]["key"] for n in NAMES)
@@ -239,6 +239,18 @@ def test_the_log_key_of_registration_is_not_exchanged_for_another(verb, folder):
         assert "An exchange's log key never changes" in verb("log", "key", who="auditor", code=1)
     finally:
         path.write_text(kept)
+
+
+def test_a_developers_first_hour_at_the_sample_platform(verb, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = re.findall("^off_[0-9a-z]+", verb("offering", "search", "--sandbox"), re.M)
+    assert found  # one of each sample platform that was registered here
+    told = verb("try", found[-1]).splitlines()[-1]
+    assert told.startswith("→ exchange grant download grt_")
+    verb(*told.split()[2:])
+    rows = (tmp_path / "flights-sample.csv").read_text().splitlines()
+    assert rows[0].startswith("year,month,day,dep_time")
+    assert len(rows) == 1001
 
 
 def test_no_proxy_is_asked_for_an_exchange_on_this_machine(verb, env, monkeypatch):

@@ -45,6 +45,7 @@ def offerings(random):
             classification=random.choice(("general", "important")),
             jurisdictions=tuple(random.sample(("CN", "SG"), random.randrange(1, 3))),
             audience=random.choice((None, None, tuple(random.sample(ORGS, 1)))),
+            sandbox=random.random() < 0.3,
         )
         status = random.choice(("draft", "published", "published", "withdrawn"))
         version = 0 if status == "draft" else 1
@@ -69,6 +70,7 @@ def brute_force(everything, caller, q, facets):
             "classification": {terms.classification},
             "jurisdiction": set(terms.jurisdictions),
             "platform": {offering.provider_id},
+            "sandbox": {"true"} if terms.sandbox else set(),
         }
         return all(not facets.get(name) or has[name] & set(facets[name]) for name in has)
 
@@ -89,6 +91,7 @@ some = st.fixed_dictionaries(
         "classification": st.lists(st.sampled_from(["general", "core"])),
         "jurisdiction": st.lists(st.sampled_from(["CN", "SG", "DE"])),
         "platform": st.lists(st.sampled_from(ORGS)),
+        "sandbox": st.just(["true"]),
     },
 )
 queries = st.none() | st.sampled_from(QUERIES) | st.text("物流铁raildt ", max_size=5)

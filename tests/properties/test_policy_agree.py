@@ -16,6 +16,7 @@ from exchange.policy.guest import FUEL
 from exchange.policy.server import ServerEvaluator
 from tests.support.opa import OpaServer, opa_server  # noqa: F401
 from tests.support.policy_codes import REASON_PARAMS, REMEDY_PARAMS
+from tests.support.policy_engines import patient
 from tests.support.policy_inputs import FIGURES, TRAPS, attribute, documents, largest, sample
 
 COUNT = 5_000
@@ -30,13 +31,6 @@ async def decide_all(door: PolicyDoor, inputs: list[dict[str, Any]], width: int)
             return await door.decide(document)
 
     return await asyncio.gather(*map(one, inputs))
-
-
-def patient(url: str) -> PolicyDoor:
-    """An OPA server that may take its time: what it answers is compared, not how soon."""
-    bundle = load_bundle()
-    evaluator = ServerEvaluator(bundle, url, timeout_seconds=30)
-    return PolicyDoor(InputContract(bundle.schema), evaluator, bundle.revision)
 
 
 @pytest.mark.opa

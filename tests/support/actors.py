@@ -27,6 +27,9 @@ TERMS = {
     "source": {"connector": "files", "path": "data.bin"},
 }
 
+# What makes of TERMS, and of SERVICE_TERMS with limits, an offering for anyone to try.
+SANDBOX_TERMS = {"purposes": ["trial"], "max_days": 7, "max_sessions": 3, "sandbox": True}
+
 SERVICE_TERMS = TERMS | {
     "kind": "compute",
     "title_en": "Statistics of flights",

@@ -86,6 +86,7 @@ _SAMPLE: dict[str, Any] = {
         "sizes": ["micro", "small", "medium"],
         "max_sessions": 100,
         "limits": {},
+        "sandbox": False,
     },
     "request": {"purpose": "logistics_planning", "actions": ["read"], "days": 30},
     "approvals": [],
@@ -201,10 +202,18 @@ def _limits(d: dict[str, Any], r: random.Random) -> None:
     d["offering"]["limits"] = limits
 
 
+def _sandbox(d: dict[str, Any], r: random.Random) -> None:
+    """The flag, as a rule where it counts."""
+    d["offering"]["sandbox"] = r.random() < 0.9
+    if r.random() < 0.8:
+        d["offering"]["max_days"] = r.choice([1, 6, 7, 8])
+        d["request"]["days"] = r.choice([1, 1, 6, 7, 8])
+
+
 _CHANGES: list[Callable[[dict[str, Any], random.Random], None]] = [
     *(_enterprise, _enterprise, _forget, _weaken, _jurisdiction, _personal_abroad),
     *(_important_abroad, _purpose, _purpose, _purposes, _days, _actions, _roles, _parties, _self),
-    *(_approvals, _approvals, _openness, _numbers, _limits, _limits),
+    *(_approvals, _approvals, _openness, _numbers, _limits, _limits, _sandbox, _sandbox),
     _offering(status=["draft", "suspended", "withdrawn"]),
     _offering(classification=["general", "important", "core"]),
     _offering(classification=["important"]),

@@ -41,6 +41,7 @@ ASKS = {"sme"} | people("sme", "developer")
 HOOKS = {"sme"} | people("sme", "owner", "developer")
 ALL_HOOKS = {*ORGANISATIONS}.union(*(people(o, "owner", "developer") for o in ORGANISATIONS))
 OWNERS = {"operator"}.union(*(people(each, "owner") for each in ORGANISATIONS))
+ASKERS = {*ORGANISATIONS}.union(*(people(each, "developer") for each in ORGANISATIONS))
 OTHER_ASKS = {"other"} | people("other", "developer")
 RIVAL_PUBLISHES = {"rival"} | people("rival", "publisher")
 
@@ -97,7 +98,7 @@ WHO_MAY: dict[str, set[str]] = {
     "POST /v1/access-requests/{request_id}/comment": ASKS | APPROVES,
     "POST /v1/access-requests/{request_id}/withdraw": ASKS,
     "POST /v1/access-requests/{request_id}/appeal": ASKS | people("sme", "owner"),
-    "POST /v1/policy/explain": ASKS | OTHER_ASKS,
+    "POST /v1/policy/explain": ASKERS,  # what is asked for is judged by the policy, see SANDBOX
     "POST /v1/grants/{grant_id}/renew": ASKS,
     "GET /v1/grants": MEMBERS,
     "GET /v1/grants/{grant_id}": PARTIES,
@@ -145,6 +146,9 @@ WHO_MAY: dict[str, set[str]] = {
         f"{method} /gateway/grants/{{grant_id}}/call/{{path}}": {"call token"} for method in METHODS
     },
 }
+
+# Who is given what a platform offers for anyone registered to try.
+SANDBOX = ASKERS - all_of("platform")
 
 # What any organisation has of its own, aimed at the actor's own: who in it may.
 OWN: dict[str, set[str]] = {

@@ -55,7 +55,7 @@ class RevocationOut(Body):
 def router(desk: Desk, page_items: int) -> APIRouter:
     """Return the routes of grants."""
     routes = APIRouter(prefix="/v1", tags=["access"], route_class=JSONRoute)
-    asker = caller_with("requests", "sme")
+    asker = caller_with("requests")
     party = caller_with("grants")
     suspended, ended = HoldsStore(desk.ledger), Endings(desk.ledger)
 

@@ -84,7 +84,7 @@ class ExplanationOut(Body):
 def router(desk: Desk, page_items: int) -> APIRouter:
     """Return the routes of requests."""
     routes = APIRouter(prefix="/v1", tags=["access"], route_class=JSONRoute)
-    asker = caller_with("requests", "sme")
+    asker = caller_with("requests")
     party = caller_with("grants")
 
     @routes.post(
@@ -103,7 +103,10 @@ def router(desk: Desk, page_items: int) -> APIRouter:
         accept_language: AcceptLanguage = None,
         idempotency_key: IdempotencyKey = None,
     ) -> Response:
-        """Ask for access (SME). A refusal is 403 with reasons, remedies and its receipt."""
+        """Ask for access. A refusal is 403 with reasons, remedies and its receipt.
+
+        For most offerings the policy asks that you are an SME; a sandbox anyone registered may try.
+        """
         ask = Ask(
             body.offering_id,
             body.purpose,

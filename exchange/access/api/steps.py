@@ -33,7 +33,7 @@ from exchange.http import (
 )
 
 ACTED = problems(400, 401, 403, 404, 409, 415, 422, 503)
-ASKER, PARTY = caller_with("requests", "sme"), caller_with("grants")
+ASKER, PARTY = caller_with("requests"), caller_with("grants")
 APPROVER = caller_with("approvals", "platform")
 # Acts that take words and nothing else: by whom, and what the API's pages say of them.
 ACTS: Mapping[Act, tuple[Any, str]] = {

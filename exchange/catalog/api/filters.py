@@ -28,6 +28,7 @@ class Filters:
     purpose: tuple[str, ...] = ()
     jurisdiction: tuple[str, ...] = ()
     platform: tuple[str, ...] = ()
+    sandbox: tuple[str, ...] = ()
 
     def wanted_by(self, caller: Caller) -> Wanted:
         """Return what that means for this caller."""
@@ -40,6 +41,7 @@ class Filters:
             purpose=self.purpose,
             jurisdiction=self.jurisdiction,
             platform=self.platform,
+            sandbox=self.sandbox,
         )
 
 
@@ -62,7 +64,12 @@ def filters(
     purpose: Annotated[list[Purpose] | None, Query(max_length=MOST)] = None,
     jurisdiction: Annotated[list[Country] | None, Query(max_length=MOST)] = None,
     platform: Annotated[list[OrgId] | None, Query(max_length=MOST)] = None,
+    sandbox: Annotated[
+        Literal["true"] | None,
+        Query(description="Only what anyone registered may try at once; left out: all"),
+    ] = None,
 ) -> Filters:
     """Read them off a query string."""
-    given = (kind, industry, classification, purpose, jurisdiction, platform)
+    only = [sandbox] if sandbox else None
+    given = (kind, industry, classification, purpose, jurisdiction, platform, only)
     return Filters(q, *(tuple(each or ()) for each in given))

@@ -43,6 +43,7 @@ conditions_hold if {
 	evidence_sufficient
 	size_allowed
 	limits_known
+	sandbox_stated
 }
 
 default reasons := []

@@ -1,7 +1,10 @@
 package exchange
 
-# Only what a rule reads is asked for: the size's attributes where size matters.
-attributes_used := {"jurisdiction"} | size_attributes
+# Only what a rule reads is asked for: the size's attributes where size matters, and on a sandbox
+# none at all.
+attributes_used contains "jurisdiction" if not on_sandbox
+
+attributes_used contains attribute if some attribute in size_attributes
 
 evidence_sufficient if {
 	least := data.evidence[input.offering.min_evidence]

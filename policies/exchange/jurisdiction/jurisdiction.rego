@@ -6,6 +6,8 @@ jurisdiction_known if is_string(jurisdiction)
 
 jurisdiction_allowed if jurisdiction in input.offering.jurisdictions
 
+jurisdiction_allowed if on_sandbox
+
 declare_jurisdiction := [remedy |
 	not jurisdiction_known
 	remedy := {"code": "declare_attribute", "params": {"attribute": "jurisdiction"}}
@@ -13,8 +15,10 @@ declare_jurisdiction := [remedy |
 
 # METADATA
 # title: The requester's jurisdiction is known
-# description: Where it is not stated, nothing is assumed in the requester's favour.
+# description: >-
+#   Where it is not stated, nothing is assumed in the requester's favour. A sandbox does not ask.
 deny contains finding if {
+	not on_sandbox
 	not jurisdiction_known
 	finding := {
 		"reason": {"code": "jurisdiction_unknown", "params": {}},

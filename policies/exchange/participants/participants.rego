@@ -3,7 +3,7 @@ package exchange
 participants_sound if {
 	consumer_active
 	provider_active
-	consumer_is_sme
+	consumer_may_ask
 	between_two
 }
 
@@ -11,7 +11,9 @@ consumer_active if input.consumer.status == "active"
 
 provider_active if input.provider.status == "active"
 
-consumer_is_sme if "sme" in input.consumer.roles
+consumer_may_ask if "sme" in input.consumer.roles
+
+consumer_may_ask if on_sandbox
 
 between_two if input.consumer.id != input.provider.id
 
@@ -36,11 +38,11 @@ deny contains finding if {
 # METADATA
 # title: The requester is a small or medium-sized enterprise
 # description: >-
-#   Offerings are opened to organisations that hold the role sme. Action Plan for Promoting the
-#   Collaborative Development of Large, Medium and Small Enterprises in the Platform Economy
-#   (2026-2028); check against the official text.
+#   Offerings are opened to organisations that hold the role sme; a sandbox to all that take part.
+#   Action Plan for Promoting the Collaborative Development of Large, Medium and Small Enterprises
+#   in the Platform Economy (2026-2028); check against the official text.
 deny contains finding if {
-	not consumer_is_sme
+	not consumer_may_ask
 	finding := {"reason": {"code": "consumer_role_missing", "params": {"role": "sme"}}, "remedies": []}
 }
 

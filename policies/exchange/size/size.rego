@@ -1,7 +1,10 @@
 package exchange
 
-# An offering that is open to all four classes does not ask for anybody's figures.
-size_matters if count({size | some size in input.offering.sizes}) < 4
+# An offering that is open to all four classes does not ask for anybody's figures, nor a sandbox.
+size_matters if {
+	not on_sandbox
+	count({size | some size in input.offering.sizes}) < 4
+}
 
 default size_attributes := set()
 

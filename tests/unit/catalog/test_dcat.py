@@ -182,3 +182,12 @@ def test_whatever_a_platform_writes_stays_text(title: str, description: str, nam
     check(document)
     assert document["dct:title"][0] == {"@value": title, "@language": "en"}
     assert document["dcat:distribution"][0]["dct:title"] == name
+
+
+def test_a_sandbox_is_found_by_its_word_in_both_languages():
+    words = [{"@value": "sandbox", "@language": "en"}, {"@value": "沙箱", "@language": "zh-Hans"}]
+    plain = offering_document(OFFERING, ORG, ISSUER)["dcat:keyword"]
+    assert not [word for word in words if word in plain]
+    terms = replace(TERMS, sandbox=True)
+    marked = offering_document(replace(OFFERING, terms=terms), ORG, ISSUER)["dcat:keyword"]
+    assert marked == [*plain, *words]

@@ -11,6 +11,7 @@ from exchange.client import (
     AsyncExchange,
     Exchange,
     NotAnExchange,
+    NotASandbox,
     NotAuthenticated,
     NotReachable,
     ProfileProblem,
@@ -152,6 +153,31 @@ def test_terms_are_accepted_by_their_digest(at):
     assert "accepted_terms" not in server.sent()
     keys = {each.headers["idempotency-key"] for each in server.asked if each.method == "POST"}
     assert len(keys) == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "actions"),
+    [("dataset", ["read"]), ("compute", ["call"]), ("technology", ["call", "read"])],
+)
+def test_a_sandbox_is_tried_for_all_its_days(at, kind, actions):
+    shown = OFFERING | {"kind": kind, "max_days": 7, "sandbox": True, "terms_digest": None}
+    server = Server(**{"offerings/off_1": [shown], "access-requests": [REQUEST]})
+    me = at(server)
+    assert me.try_out("off_1").id == "req_1"
+    assert server.sent() == {
+        "offering_id": "off_1",
+        "purpose": "trial",
+        "actions": actions,
+        "days": 7,
+    }
+    assert me.try_out(me.offering("off_1")).id == "req_1"
+
+
+def test_what_is_no_sandbox_is_not_asked_for_by_trying(at):
+    server = Server(**{"offerings/off_1": [OFFERING]})
+    with pytest.raises(NotASandbox, match="off_1 is no sandbox"):
+        at(server).try_out("off_1")
+    assert [each.method for each in server.asked] == ["GET"]
 
 
 def test_a_refusal_tells_reasons_and_remedies(at):
