@@ -24,12 +24,15 @@ async def test_the_caller_is_client_organisation_roles_and_scopes(world, token):
     assert caller.scopes == {"participants", "catalog", "requests", "grants"}
 
 
-async def test_a_role_that_was_taken_away_takes_its_scopes_along(world, token):
-    await world.change(ORGANISATIONS, world.org_id, 1, roles=["auditor"])
+async def test_a_role_that_was_taken_away_takes_its_scopes_along(world):
+    await world.change(ORGANISATIONS, world.org_id, 1, roles=["sme", "auditor"])
+    token = (await world.post()).json()["access_token"]
+    assert "log" in (await authenticator(world)(token)).scopes
+    await world.change(ORGANISATIONS, world.org_id, 2, roles=["sme"])
     world.participants.drop([world.org_id])
     caller = await authenticator(world)(token)
-    assert caller.roles == {"auditor"}
-    assert caller.scopes == {"participants", "catalog", "grants"}
+    assert caller.roles == {"sme"}
+    assert caller.scopes == {"participants", "catalog", "requests", "grants"}
 
 
 async def test_a_token_ends_with_its_client(world, token):
