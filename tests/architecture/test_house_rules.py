@@ -7,7 +7,7 @@ import re
 import pytest
 
 from exchange.settings import Settings
-from tests.support.sources import ROOT, files, name, python, tree
+from tests.support.sources import ROOT, files, name, pages, python, tree
 
 LONGEST = 350
 SCHEMAS = ROOT / "exchange" / "ledger" / "schemas"
@@ -44,16 +44,17 @@ def test_every_module_says_what_it_is_in_its_first_line(folder: str):
         assert told.strip() or not path.read_text("utf-8").strip(), name(path)
 
 
-def test_every_setting_stands_in_the_readme():
-    readme = (ROOT / "README.md").read_text("utf-8")
-    named = set(re.findall(r"EXCHANGE_[A-Z_]+", readme))
-    settings = {f"EXCHANGE_{field.upper()}" for field in Settings.model_fields}
-    assert settings - named == set()
+def test_every_setting_stands_in_the_operators_table():
+    page = (ROOT / "docs" / "operators.md").read_text("utf-8")
+    table = page.partition("## Settings")[2].partition("\n## ")[0]
+    rows = [line.split("|") for line in table.splitlines() if line.startswith("| `")]
+    named = {setting for row in rows for setting in re.findall(r"EXCHANGE_[A-Z_]+", row[1])}
+    assert named == {f"EXCHANGE_{field.upper()}" for field in Settings.model_fields}
 
 
-def test_the_readme_names_no_setting_that_is_not_there():
-    readme = (ROOT / "README.md").read_text("utf-8")
-    named = set(re.findall(r"EXCHANGE_[A-Z_]+", readme))
+def test_pages_name_no_setting_that_is_not_there():
+    told = "\n".join(page.read_text("utf-8") for page in pages())
+    named = set(re.findall(r"EXCHANGE_[A-Z_]+", told))
     settings = {f"EXCHANGE_{field.upper()}" for field in Settings.model_fields}
     of_the_command = {
         constant.value

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.server import ROOT, ExchangeServer
+from tests.support.sources import name, pages
 
 
 def snippets() -> dict[str, str]:
@@ -106,16 +107,20 @@ def test_the_curl_snippet(newcomer):
     assert "1 of 1 receipts verified" in said
 
 
-def test_every_relative_link_leads_somewhere():
-    for page in ("README.md", "CONTRIBUTING.md"):
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / page).read_text("utf-8")):
-            assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", pages(), ids=name)
+def test_every_relative_link_leads_somewhere(page):
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text("utf-8")):
+        assert (page.parent / target).exists(), target
 
 
-def test_every_make_target_that_pages_name_exists():
+def test_every_document_is_reached_from_the_readme():
+    linked = set(re.findall(r"\]\((docs/[^)#]+)\)", (ROOT / "README.md").read_text("utf-8")))
+    assert linked == {name(page) for page in pages() if page.parent.name == "docs"}
+
+
+@pytest.mark.parametrize("page", pages(), ids=name)
+def test_every_make_target_that_pages_name_exists(page):
     makefile = (ROOT / "Makefile").read_text()
-    for page in ("README.md", "CONTRIBUTING.md"):
-        for target in re.findall(
-            r"(?:^|^ {4}|`)make ([a-z]+)", (ROOT / page).read_text("utf-8"), re.MULTILINE
-        ):
-            assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    told = re.findall(r"(?:^|^ {4}|`)make ([a-z]+)", page.read_text("utf-8"), re.MULTILINE)
+    for target in told:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target

@@ -18,6 +18,13 @@ def files() -> tuple[Path, ...]:
     return tuple(ROOT / name for name in names if (ROOT / name).is_file())
 
 
+def pages() -> list[Path]:
+    """What people read: the README, the house, and the documents beside them."""
+    documents = sorted((ROOT / "docs").glob("*.md"))
+    assert documents
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *documents]
+
+
 def name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from exchange.cli.main import app
 from tests.support.commands import environment, exchange
+from tests.support.sources import name, pages
 
 ROOT = Path(__file__).parents[3]
 HEAVY = (
@@ -28,8 +29,8 @@ def leaves(command, path=()):
     if not getattr(command, "commands", None):
         yield path, command
         return
-    for name, each in command.commands.items():
-        yield from leaves(each, (*path, name))
+    for word, each in command.commands.items():
+        yield from leaves(each, (*path, word))
 
 
 VERBS = dict(leaves(typer.main.get_command(app)))
@@ -46,6 +47,17 @@ def test_the_readmes_table_names_verbs_that_there_are():
         assert any(path[: len(verb)] == verb for verb in VERBS), words
     groups = {verb[0] for verb in VERBS} - {"run", "demo", "serve", "init", "profile", "whoami"}
     assert groups - {"webhook"} <= {words.split()[0] for words in named}
+
+
+@pytest.mark.parametrize("page", pages(), ids=name)
+def test_every_verb_that_a_page_names_is_there(page):
+    told = page.read_text("utf-8")
+    named = re.findall(r"(?:`|\$\(|^) *exchange\s+([a-z][a-z-]*)(?:\s+([a-z][a-z-]*))?", told, re.M)
+    known = {verb[: len(words)] for verb in VERBS for words in (verb[:1], verb)}
+    for words in named:
+        assert words[:1] in known, words
+        if words[:1] not in VERBS and words[1]:
+            assert words in known, words
 
 
 def test_these_are_the_verbs():
