@@ -21,6 +21,7 @@ from exchange.cli import (
     profiles,
     run,
     serve,
+    uploads,
     verify,
     webhooks,
 )
@@ -28,7 +29,8 @@ from exchange.cli import (
 ORDER = [
     *("run", "demo", "serve", "init", "keys"),
     *("profile", "whoami", "org", "client", "member"),
-    *("offering", "connection", "try", "explain", "request", "requests", "grant", "usage", "hold"),
+    *("upload", "offering", "connection", "try", "explain", "request", "requests"),
+    *("grant", "usage", "hold"),
     *("log", "webhook", "audit", "verify"),
 ]
 
@@ -80,6 +82,7 @@ app.add_typer(members.app, name="member", rich_help_panel="Take part")
 app.command("whoami", rich_help_panel="Take part")(members.whoami)
 for verb in (previews.schema, previews.sample, previews.dcat):
     offerings.app.command(verb.__name__)(verb)
+app.command("upload", rich_help_panel="Share")(uploads.upload_file)
 app.add_typer(offerings.app, name="offering", rich_help_panel="Share")
 app.add_typer(connections.app, name="connection", rich_help_panel="Share")
 access.add_to(app)

@@ -6,20 +6,22 @@ from pathlib import Path
 from typing import Any
 
 from exchange.cli.output import err
-from exchange.client import transfer
+from exchange.client import transfer, uploading
 from exchange.client.session import Session
 from exchange.client.transfer import Progress
 
 Stored = dict[str, Any]
 
 
-def upload(platform: Session, path: Path, name: str) -> Stored:
-    """Upload a file for an offering; return its name, size and checksum as the exchange has them.
+def upload(platform: Session, path: Path, name: str, connection: str | None = None) -> Stored:
+    """Upload a file for an offering; return its name, size and checksum as they are stored.
 
-    Raises NotAsPublished when what is stored is not what was read.
+    Raises NotAsPublished when what is stored is not what was read; what was cut goes on where it
+    ended, now or by the next call.
     """
     with _bar("upload ") as progress:
-        return dict(platform.run(transfer.upload(platform.core, path, name, progress)).raw)
+        sending = uploading.upload(platform.core, path, name, progress, connection)
+        return dict(platform.run(sending).raw)
 
 
 def download(
@@ -51,4 +53,8 @@ def _bar(what: str = "") -> Iterator[Progress]:
                 tasks[file] = bars.add_task(what + file, total=total)
             bars.update(tasks[file], completed=done)
 
-        yield told
+        try:
+            yield told
+        except KeyboardInterrupt:
+            err.print("  Stopped. What has arrived stays: the same command goes on from there.")
+            raise

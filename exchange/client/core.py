@@ -88,7 +88,7 @@ class Core:
             if scope is not None:
                 sent["Authorization"] = f"Bearer {(yield from self.token(scope))}"
             response = yield Send(method, path, sent, options, body, sink)
-            if response.status_code != httpx.codes.UNAUTHORIZED or not again or body is not None:
+            if response.status_code != httpx.codes.UNAUTHORIZED or not again:
                 break
             self._tokens.pop(scope or "", None)  # it ended early: the exchange has other keys now
         if response.status_code == httpx.codes.TEMPORARY_REDIRECT and sink is not None:

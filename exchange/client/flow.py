@@ -23,7 +23,7 @@ class Sink(Protocol):
 
 
 class Body(Protocol):
-    """A body to be sent: told in pieces."""
+    """A body to be sent, in pieces; where a token had ended, once more from its beginning."""
 
     def pieces(self) -> Generator[bytes, None, None]:
         """Yield the bytes."""

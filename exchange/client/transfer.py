@@ -1,18 +1,17 @@
-"""Files to and from the exchange: whole and as published, or not at all; what was cut goes on."""
+"""Files from the exchange: whole and as published, or not at all; what was cut goes on."""
 
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import IO
-from urllib.parse import quote
 
 import httpx
 
-from exchange.client.core import Core, as_json, is_passing, pause_after
+from exchange.client.core import Core, is_passing, pause_after
 from exchange.client.documents import File, Listed
 from exchange.client.errors import ClientError, NotAsPublished, NotReachable, Refused
 from exchange.client.flow import Flow, Pause, Work
@@ -213,44 +212,3 @@ class Part:
     def _told(self) -> None:
         if self._progress is not None:
             self._progress(self._item.name, self.size, self._item.bytes)
-
-
-class Upload:
-    """A file's bytes, and what they were when they were sent."""
-
-    def __init__(self, path: Path, name: str, progress: Progress | None) -> None:
-        self._path, self._name, self._progress = path, name, progress
-        self.size, self.digest = path.stat().st_size, hashlib.sha256()
-
-    def pieces(self) -> Generator[bytes, None, None]:
-        """Read the file."""
-        sent = 0
-        with self._path.open("rb") as file:
-            while piece := file.read(PIECE):
-                self.digest.update(piece)
-                sent += len(piece)
-                yield piece
-                if self._progress is not None:
-                    self._progress(self._name, sent, self.size)
-
-
-def upload(core: Core, path: Path, name: str, progress: Progress | None = None) -> Flow[File]:
-    """Upload a file for an offering; return its name, size and checksum as the exchange has them.
-
-    Raises NotAsPublished when what is stored is not what was read.
-    """
-    body: Upload = yield Work(lambda: Upload(path, name, progress))
-    yield from core.token()  # before the body is read: it is sent once
-    answer = yield from core.ask(
-        "PUT",
-        f"/v1/files/{quote(name, safe='')}",
-        headers={"Content-Length": str(body.size)},
-        body=body,
-    )
-    document = as_json(answer)
-    if document["sha256"] != body.digest.hexdigest():
-        raise NotAsPublished(
-            f"{path}: the exchange stored other bytes than were sent (sha256 {document['sha256']}, "
-            f"sent {body.digest.hexdigest()})."
-        )
-    return File.of({"bytes": body.size, **document})

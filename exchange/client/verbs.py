@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from exchange.client import calls, frames, proofs, transfer
+from exchange.client import calls, frames, proofs, transfer, uploading
 from exchange.client.core import Core, is_passing
 from exchange.client.documents import (
     Explanation,
@@ -205,6 +205,22 @@ class Verbs(Core):
         """Ask the applicant something; the request waits for its answer."""
         return (yield from self._do(request, "ask", {"text": text}))
 
+    def upload(
+        self,
+        file: Path | str,
+        name: str | None = None,
+        *,
+        connection: str | None = None,
+        progress: Progress | None = None,
+    ) -> Flow[File]:
+        """Upload a file for offerings: to the exchange, or to the S3 store of a connection.
+
+        What was cut goes on where it ended: in the same call with a pause between attempts, and in
+        the next call with the same bytes and name. Raises NotAsPublished where other bytes arrived.
+        """
+        path = Path(file)
+        return (yield from uploading.upload(self, path, name or path.name, progress, connection))
+
     def publish(
         self,
         terms: Mapping[str, Any],
@@ -215,7 +231,7 @@ class Verbs(Core):
         """Upload a dataset's file, if one is given, and publish an offering of these terms."""
         document = dict(terms)
         if file is not None:
-            stored = yield from transfer.upload(self, Path(file), Path(file).name, progress)
+            stored = yield from self.upload(file, progress=progress)
             document["source"] = {"connector": "files", "path": stored.name}
         draft = yield from self.post("/v1/offerings", document)
         path = f"/v1/offerings/{Offering.of(draft).id}/publish"

@@ -7,7 +7,7 @@ import os
 import httpx
 import pytest
 
-from exchange.client import transfer
+from exchange.client import transfer, uploading
 from exchange.client.transfer import download
 from tests.support.actors import SME_ATTRIBUTES, TERMS, ask, join, operator
 from tests.support.s3 import REGION, STORES, Store
@@ -130,7 +130,7 @@ def test_a_connection_that_does_not_work_says_why(place) -> None:
         assert platform.post(f"/v1/connections/{connection}/check")["code"] == code
 
 
-def test_a_new_version_is_uploaded_to_the_store_through_the_exchange(place) -> None:
+def test_a_new_version_is_uploaded_to_the_store_through_the_exchange(place, tmp_path) -> None:
     store, server, platform, sme = place
     bucket = store.bucket()
     connection = connect(platform, store, bucket)
@@ -144,10 +144,16 @@ def test_a_new_version_is_uploaded_to_the_store_through_the_exchange(place) -> N
     path = f"/v1/uploads/{upload}"
     half = len(DATA) // 2
     platform.request("PATCH", path, content=DATA[:half], headers=PATCH)
-    platform.request(
-        "PATCH", path, content=DATA[half:], headers=PATCH | {"Upload-Offset": str(half)}
-    )
-    stored = platform.post(f"{path}/complete")
+    (tmp_path / "x.bin").write_bytes(DATA)  # the client finds what was begun, and goes on
+    told = []
+    stored = platform.run(
+        uploading.upload(
+            *(platform.core, tmp_path / "x.bin", "2014/flights.bin"),
+            lambda *each: told.append(each[1]),
+            connection,
+        )
+    ).raw
+    assert told[0] == half
     assert (stored["name"], stored["bytes"]) == ("2014/flights.bin", len(DATA))
     assert platform.post(f"{path}/complete") == stored
     assert store.client().get_object(bucket, "2014/flights.bin").read() == DATA

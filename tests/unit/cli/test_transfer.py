@@ -8,10 +8,10 @@ import httpx
 import pytest
 
 from exchange.cli.transfer import download, upload
-from exchange.client import transfer
 from exchange.client.errors import NotAsPublished, NotReachable
 from exchange.client.profile import new_profile
 from exchange.client.session import Refusal, Session
+from tests.support.taking import Taking, fault
 
 DATA = b"0123456789" * 5000
 URL = "https://exchange.example"
@@ -34,9 +34,6 @@ class Gateway(httpx.SyncByteStream):
         self.asked.append(request)
         if request.url.path == "/oauth/token":
             return httpx.Response(200, json={"access_token": "t", "expires_in": 300})
-        if request.method == "PUT":
-            stored = hashlib.sha256(request.read()[self.status - 200 :]).hexdigest()
-            return httpx.Response(201, json={"name": "x", "sha256": stored})
         if request.url.path.startswith("/gateway/grants/g/files/"):
             if self.status != 200:
                 return httpx.Response(self.status, json={"detail": "It was revoked."})
@@ -139,16 +136,24 @@ def test_folders_of_a_dataset_are_kept(tmp_path):
     assert (tmp_path / "year=2013" / "part-0.bin").read_bytes() == DATA
 
 
-def test_an_upload_is_streamed_and_compared(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(transfer, "PIECE", 1000)
-    (tmp_path / "a#1.bin").write_bytes(DATA)
-    gateway = Gateway()
-    with at(gateway) as me:
-        upload(me, tmp_path / "a#1.bin", "a#1.bin")
-    put = gateway.asked[-1]
-    assert put.headers["content-length"] == str(len(DATA))
-    assert put.content == DATA
-    assert put.url.raw_path == b"/v1/files/a%231.bin"
-    assert "a#1.bin" in capsys.readouterr().err
-    with pytest.raises(NotAsPublished, match="stored other bytes"), at(Gateway(status=201)) as me:
-        upload(me, tmp_path / "a#1.bin", "a#1.bin")
+def test_an_upload_is_told_of_and_compared(tmp_path, capsys):
+    (tmp_path / "a.bin").write_bytes(DATA)
+    exchange = Taking()
+    with at(exchange) as me:
+        stored = upload(me, tmp_path / "a.bin", "b/a.bin", "con_1")
+    assert exchange.stored == {"b/a.bin": DATA}
+    assert stored["sha256"] == hashlib.sha256(DATA).hexdigest()
+    assert "upload b/a.bin" in capsys.readouterr().err
+    exchange.spoil = lambda data: data + b"x"
+    with pytest.raises(NotAsPublished, match="stored other bytes"), at(exchange) as me:
+        upload(me, tmp_path / "a.bin", "a.bin")
+
+
+def test_a_stopped_upload_says_that_it_goes_on(tmp_path, capsys):
+    (tmp_path / "a.bin").write_bytes(DATA)
+    exchange = Taking()
+    exchange.faults = [fault(KeyboardInterrupt())]
+    with pytest.raises(KeyboardInterrupt), at(exchange) as me:
+        upload(me, tmp_path / "a.bin", "a.bin")
+    assert "the same command goes on from there" in capsys.readouterr().err
+    assert list(exchange.uploads)
