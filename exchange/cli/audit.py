@@ -5,19 +5,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from exchange.auditing.check_export import Checked, ExportRefused, check_export
-from exchange.auditing.edge import Edge
-from exchange.auditing.state import State, StateUnusable, keep_state, read_state
-from exchange.auditing.walk_log import LogFault, Walked, walk
 from exchange.cli.log import (
     ByGrant,
     ByKind,
@@ -43,9 +32,8 @@ from exchange.cli.output import (
     session,
 )
 from exchange.cli.verify import read_key
-from exchange.client.errors import ProfileProblem
+from exchange.cli.verify_log import verify_log
 from exchange.client.profile import read_profile
-from exchange.client.session import Refusal, Session
 
 app = typer.Typer(help="Judge the exchange by its log.", no_args_is_help=True)
 _JWKS = "/oauth/jwks"
@@ -76,31 +64,7 @@ def audit_verify(
 
     Goes on where it was stopped, and proves that the log only grew since it was last verified.
     """
-    path = state or profile.with_name(f"{profile.name}.log-state")
-    with session(profile, as_json=as_json) as me:
-        verifier = read_key(log_key or me.profile.log_key or _no_key())
-        try:
-            held = read_state(path, verifier.vkey)
-        except StateUnusable as error:
-            raise ProfileProblem(str(error)) from None
-        if again:
-            held.edge, held.base = Edge(), ()
-        with _bar() as bar:
-            task = bar.add_task("entries", total=None)
-
-            def told(at: int, size: int) -> None:
-                bar.update(task, completed=at, total=size)
-
-            def keep(now: State) -> None:
-                keep_state(path, now)
-
-            try:
-                walked = walk(lambda what: _fetch(me, what), verifier, held, keep, told)
-            except LogFault as fault:
-                bar.stop()
-                _print_fault(fault, path, as_json=as_json)
-                raise typer.Exit(REFUSED) from None
-        _print_walked(walked, path, as_json=as_json)
+    verify_log(profile, state, log_key, again=again, as_json=as_json)
 
 
 @app.command("export")
@@ -261,67 +225,3 @@ def _print_export(
         out.print(f"  the log's root compared: these are the entries that {plain(log)} signed")
     else:
         out.print(f"  the log's root not compared: {plain(checked.why_not)}")
-
-
-def _no_key() -> str:
-    raise ProfileProblem(
-        "Which log? Give --log-key, or set EXCHANGE_LOG_KEY: the verifier key that you got "
-        "from somebody you trust. An exchange that is judged may not choose it."
-    )
-
-
-def _bar() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        console=err,
-        disable=not err.is_terminal,
-    )
-
-
-def _fetch(me: Session, path: str) -> bytes | None:
-    try:
-        return me.request("GET", "/" + path).content
-    except Refusal as refusal:
-        if refusal.status == 404:
-            return None
-        raise
-
-
-def _print_fault(fault: LogFault, state: Path, *, as_json: bool) -> None:
-    if as_json:
-        print_json({"verified": False, "code": fault.code, "detail": fault.detail})
-    err.print(f"[red]✗ {plain(fault.code)}[/]: {plain(fault.detail)}")
-    err.print(f"  → {plain(fault.advice)}")
-    err.print(f"  [dim]state: {plain(state)}[/]")
-    if fault.note:
-        refused = state.with_name(f"{state.name}.refused")
-        refused.write_text(fault.note, "utf-8")
-        err.print(f"  [dim]the checkpoint that contradicts it: {plain(refused)}[/]")
-
-
-def _print_walked(walked: Walked, state: Path, *, as_json: bool) -> None:
-    now = walked.checkpoint
-    if as_json:
-        print_json(
-            {
-                "verified": True,
-                "origin": now.origin,
-                "size": now.size,
-                "root": now.root.hex(),
-                "entries_read": walked.read,
-                "tiles_compared": walked.tiles,
-                "consistent_with_size": walked.before,
-            }
-        )
-        return
-    out.print(
-        f"[green]✓ {now.size} entries verified[/], log {plain(now.origin)}, root {now.root.hex()}"
-    )
-    out.print(f"  {walked.read} read now, {walked.tiles} tiles compared")
-    if walked.before is not None:
-        out.print(f"  it only grew since {walked.before} entries were verified before")
-    out.print(f"  [dim]remembered in {plain(state)}: keep it for the next time[/]")

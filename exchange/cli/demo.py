@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from exchange.cli import life, using
-from exchange.cli.audit import audit_verify
 from exchange.cli.grants import keep_receipt
 from exchange.cli.log import read_log_key
 from exchange.cli.output import out, plain, print_said, print_table
 from exchange.cli.transfer import download, upload
 from exchange.cli.verify import check, print_refused, print_total
+from exchange.cli.verify_log import verify_log
+from exchange.cli.words import Steps, Words
 from exchange.cli.world import (
     APPROVERS,
     BY_APPROVAL,
@@ -35,65 +36,64 @@ SHOWN = 12
 NEWEST = 200
 
 
-class Steps:
-    """Numbers the steps as they are played."""
-
-    def __init__(self) -> None:
-        self._count = 0
-
-    def __call__(self, who: str, what: str) -> None:
-        """Announce the next step."""
-        self._count += 1
-        out.print(f"\n[bold]{self._count}. {who}[/] {what}")
-
-
-def play(
-    step: Steps, world: World, operator: Path, url: str, lang: str, service: using.Service
-) -> None:
+def play(step: Steps, world: World, operator: Path, url: str, service: using.Service) -> None:
     """Play the path up to the auditor's receipts, at the exchange whose URL this is.
 
     Raises what sessions raise; the operator's profile may name an address that the exchange left.
     """
+    say, lang = step.say, step.say.lang
     step("The operator", "registers three organisations, and invites two people of the platform.")
     with _opened(operator, url=url) as me:
         aside = set_aside(world, read_log_key(me))
         if aside is not None:
-            out.print(f"  {plain(world.folder)} belonged to another exchange: see {plain(aside)}")
+            say.line(
+                "%(folder)s belonged to another exchange: see %(aside)s",
+                folder=world.folder,
+                aside=aside,
+            )
         known = register(world, me) | life.invite(world, me)
         engaged = life.engage(world, me)
     for name, profile in world.profiles().items():
-        ids = f"{profile.organisation_id}  client {profile.client_id}"
-        out.print(f"  {name:<12} {plain(ids)}" + _before(name in known))
-    out.print(plain(f"  the auditor is engaged for the whole log until {engaged}"), style="dim")
+        ids = say(
+            "%(organisation)s  client %(client)s",
+            organisation=profile.organisation_id,
+            client=profile.client_id,
+        )
+        out.print(f"  {name:<12} {ids}" + _before(say, name in known))
+    say.line("the auditor is engaged for the whole log until %(until)s", style="dim", until=engaged)
 
     step("The platform", "publishes a real data set, under terms of three kinds, and rows to try.")
     rows = write_dataset(world.dataset)
-    size = world.dataset.stat().st_size
-    out.print(plain(f"  {world.dataset}: {rows:,} flights, {size:,} bytes"))
+    say.line(
+        "%(path)s: %(rows)s flights, %(bytes)s bytes",
+        path=world.dataset,
+        rows=f"{rows:,}",
+        bytes=f"{world.dataset.stat().st_size:,}",
+    )
     with ExitStack() as stack:
         platform, sme, *approvers = [
             stack.enter_context(_opened(world.profile(name), lang))
             for name in ("platform", "sme", *APPROVERS)
         ]
-        offering, by_approval, withdrawn, _ = _publish(platform, world, lang)
+        offering, by_approval, withdrawn, _ = _publish(say, platform, world)
         _take_part(step, sme, offering["id"], world)
         _go_on(step, sme, approvers, by_approval)
 
         step("The platform", "withdraws an offering: its grants go on, no new one begins.")
-        life.withdraw(platform, sme, withdrawn, world)
+        life.withdraw(say, platform, sme, withdrawn, world)
 
         auditor = stack.enter_context(_opened(world.auditor, lang))
         grant = _call(step, platform, sme, world, service)
         step("The platform", "revokes a grant while its download runs.")
-        using.cut(platform, sme, world)
+        using.cut(say, platform, sme, world)
         step("Each side", "sees what was used, and what is left.")
-        using.tell({"platform": platform, "sme": sme, "auditor": auditor}, grant)
+        using.tell(say, {"platform": platform, "sme": sme, "auditor": auditor}, grant)
 
     step("The auditor", "lists the log and takes the receipts.")
     with _opened(world.auditor, lang) as auditor:
-        _audit(auditor, world.receipts)
+        _audit(say, auditor, world.receipts)
     step("The auditor", "verifies the whole log: every entry, every tile, every root.")
-    audit_verify(profile=world.auditor, state=world.log_state)
+    verify_log(world.auditor, world.log_state, say=say)
 
 
 @contextmanager
@@ -106,11 +106,11 @@ def _opened(path: Path, lang: str = "en", url: str = "") -> Iterator[Session]:
         me.close()
 
 
-def _before(known: bool) -> str:
-    return "  [dim](as before)[/]" if known else ""
+def _before(say: Words, known: bool) -> str:
+    return f"  [dim]{say('(as before)')}[/]" if known else ""
 
 
-def _publish(platform: Session, world: World, lang: str) -> list[dict[str, Any]]:
+def _publish(say: Words, platform: Session, world: World) -> list[dict[str, Any]]:
     """Publish the sample offerings, unless this platform has done so."""
     mine = platform.profile.organisation_id
     listed = [o for o in platform.pages("/v1/offerings") if o["provider_id"] == mine]
@@ -132,9 +132,13 @@ def _publish(platform: Session, world: World, lang: str) -> list[dict[str, Any]]
             draft = platform.post("/v1/offerings", terms)
             offering = dict(platform.post(f"/v1/offerings/{draft['id']}/publish"))
         found.append(offering)
-        title = offering["title_zh" if lang == "zh" else "title_en"]
-        shown = plain(f"  {offering['id']} version {offering['version']}: {title}")
-        out.print(shown + _before(bool(known)))
+        shown = say(
+            "%(offering)s version %(version)s: %(title)s",
+            offering=offering["id"],
+            version=offering["version"],
+            title=offering["title_zh" if say.lang == "zh" else "title_en"],
+        )
+        out.print(f"  {shown}" + _before(say, bool(known)))
     out.print(plain(f"  sha256 {found[0]['objects'][0]['sha256']}"))
     return found
 
@@ -142,64 +146,85 @@ def _publish(platform: Session, world: World, lang: str) -> list[dict[str, Any]]
 def _go_on(
     step: Steps, sme: Session, approvers: list[Session], by_approval: dict[str, Any]
 ) -> None:
+    say = step.say
     step("The SME", "asks for what people approve: a form filled in, terms accepted.")
     asked = life.ask(sme, by_approval)
     waits = asked["waiting"]
     if waits is not None:
-        until = f"{waits['for']} has it since {waits['since'][:10]} until {waits['until'][:10]}"
-        out.print(plain(f"  {asked['id']}: {until}; {waits['approvers']} people must approve"))
+        say.line(
+            "%(request)s: %(who)s has it since %(since)s until %(until)s; "
+            "%(approvers)s people must approve",
+            request=asked["id"],
+            who=waits["for"],
+            since=waits["since"][:10],
+            until=waits["until"][:10],
+            approvers=waits["approvers"],
+        )
     else:
-        out.print(plain(f"  {asked['id']}") + _before(known=True))
+        out.print(plain(f"  {asked['id']}") + _before(say, known=True))
     step("The platform", "asks back, the SME answers, and two people approve.")
-    settled = life.settle(sme, approvers, asked)
+    settled = life.settle(say, sme, approvers, asked)
     grant = settled["grant"]
     out.print(f"  [green]{plain(settled['status'])}[/]: {plain(grant['id'])}")
-    out.print(plain(f"  it names the accepted terms: {grant['terms_digest']}"), style="dim")
+    digest = grant["terms_digest"]
+    say.line("it names the accepted terms: %(digest)s", style="dim", digest=digest)
 
 
 def _call(
     step: Steps, platform: Session, sme: Session, world: World, service: using.Service
 ) -> str | None:
-    step("The platform", f"offers a service of its own: {using.CALLS} calls a grant.")
-    offering = using.offer(platform, world, service)
+    say = step.say
+    step("The platform", "offers a service of its own: %(calls)s calls a grant.", calls=using.CALLS)
+    offering = using.offer(say, platform, world, service)
     if offering is None:
         return None
     step("The SME", "calls it until its calls are used up.")
-    grant = using.use_up(sme, offering)
+    grant = using.use_up(say, sme, offering)
     step("The SME", "follows the remedy: it renews the grant, and calls again.")
-    using.follow_the_remedy(sme, grant)
+    using.follow_the_remedy(say, sme, grant)
     return grant
 
 
 def _take_part(step: Steps, sme: Session, offering: str, world: World) -> None:
+    say = step.say
     step("The SME", "authenticates by OAuth: client_credentials with private_key_jwt.")
     sme.token()
-    out.print(f"  client {plain(sme.profile.client_id)} has a token for five minutes")
+    say.line("client %(client)s has a token for five minutes", client=sme.profile.client_id)
 
-    step("The SME", f"asks for access, for the purpose {PURPOSE}.")
+    step("The SME", "asks for access, for the purpose %(purpose)s.", purpose=PURPOSE)
     answer = _ask(sme, offering, PURPOSE)
     grant = answer["grant"]
-    out.print(f"  [green]permitted[/]: {plain(grant['id'])} until {plain(grant['ends_at'])}")
+    say.line(
+        "[green]permitted[/]: %(grant)s until %(until)s", grant=grant["id"], until=grant["ends_at"]
+    )
     keep_receipt(world.grant_receipt, answer)
-    entry = f"  entry {grant['status_index']} of the log holds it: {world.grant_receipt}"
-    out.print(plain(entry), style="dim")
+    say.line(
+        "entry %(index)s of the log holds it: %(path)s",
+        style="dim",
+        index=grant["status_index"],
+        path=world.grant_receipt,
+    )
 
     step("The SME", "downloads under the grant.")
     for path, item in download(sme, grant["id"], world.downloads):
-        out.print(plain(f"  {path}: {item['bytes']:,} bytes, sha256 as published ") + "[green]✓[/]")
-    _look_into(world.downloads / world.dataset.name)
+        say.line(
+            "%(path)s: %(bytes)s bytes, sha256 as published [green]✓[/]",
+            path=path,
+            bytes=f"{item['bytes']:,}",
+        )
+    _look_into(say, world.downloads / world.dataset.name)
 
-    step("The SME", f"asks again, for another purpose: {OTHER_PURPOSE}.")
+    step("The SME", "asks again, for another purpose: %(purpose)s.", purpose=OTHER_PURPOSE)
     refused = _refused(sme, offering, OTHER_PURPOSE)
-    out.print("  [red]refused[/], and why, and what would make it a yes:")
+    say.line("[red]refused[/], and why, and what would make it a yes:")
     print_said(out, refused)
 
-    step("The SME", f"follows the remedy, and asks for {life.PURPOSE}.")
+    step("The SME", "follows the remedy, and asks for %(purpose)s.", purpose=life.PURPOSE)
     answer = _ask(sme, offering, life.PURPOSE)
-    out.print(f"  [green]permitted[/]: {plain(answer['grant']['id'])}")
+    say.line("[green]permitted[/]: %(grant)s", grant=answer["grant"]["id"])
 
     step("The SME", "renews its first grant before it ends.")
-    life.renew(sme, grant["id"], 60)
+    life.renew(say, sme, grant["id"], 60)
 
 
 def _ask(sme: Session, offering: str, purpose: str) -> dict[str, Any]:
@@ -218,7 +243,7 @@ def _refused(sme: Session, offering: str, purpose: str) -> dict[str, Any]:
     raise RuntimeError(f"expected a refusal, got {answer['status']}")
 
 
-def _look_into(path: Path) -> None:
+def _look_into(say: Words, path: Path) -> None:
     """Read what arrived: three carriers by flights, with their mean delay."""
     import pyarrow.parquet as parquet
 
@@ -226,13 +251,22 @@ def _look_into(path: Path) -> None:
     by_carrier = table.group_by("carrier").aggregate([("dep_delay", "mean"), ("carrier", "count")])
     top = by_carrier.sort_by([("carrier_count", "descending")]).slice(0, 3).to_pylist()
     shown = ", ".join(
-        f"{row['carrier']} {row['carrier_count']:,} ({row['dep_delay_mean']:.1f} min)"
+        say(
+            "%(carrier)s %(flights)s (%(minutes)s min)",
+            carrier=row["carrier"],
+            flights=f"{row['carrier_count']:,}",
+            minutes=f"{row['dep_delay_mean']:.1f}",
+        )
         for row in top
     )
-    out.print(f"  {table.num_rows:,} flights read; most by (mean delay): {shown}")
+    say.line(
+        "%(rows)s flights read; most by (mean delay): %(carriers)s",
+        rows=f"{table.num_rows:,}",
+        carriers=shown,
+    )
 
 
-def _audit(auditor: Session, folder: Path) -> None:
+def _audit(say: Words, auditor: Session, folder: Path) -> None:
     """List the newest entries, and take the receipts that the folder lacks."""
     size = int(auditor.text("/log/checkpoint").split("\n")[1])
     leaves = list(auditor.pages("/v1/log/entries", start=max(0, size - NEWEST)))
@@ -250,7 +284,11 @@ def _audit(auditor: Session, folder: Path) -> None:
             text = auditor.request("GET", f"/v1/receipts/{leaf['event_id']}").text
             partial.write_text(text, "utf-8")
             partial.replace(path)
-    out.print(plain(f"  the newest of {size} entries; all their receipts are in {folder}"))
+    say.line(
+        "the newest of %(size)s entries; all their receipts are in %(folder)s",
+        size=size,
+        folder=folder,
+    )
 
 
 def verification(world: World) -> str:
@@ -259,7 +297,7 @@ def verification(world: World) -> str:
     return f"verify {files} --log-key {world.log_key}"
 
 
-def verify_offline(world: World) -> None:
+def verify_offline(world: World, say: Words) -> None:
     """Verify every receipt with nothing but the files and the log's key; exits with 1 on a bad one.
 
     That is `exchange verify`, with fewer lines.
@@ -273,6 +311,8 @@ def verify_offline(world: World) -> None:
             refused += 1
             print_refused(path, verdict)
         elif place >= len(files) - SHOWN:
-            entry = f"entry {verdict.index} of {verdict.checkpoint.size}"
+            entry = say(
+                "entry %(index)s of %(size)s", index=verdict.index, size=verdict.checkpoint.size
+            )
             out.print(f"  [green]✓[/] {plain(path)}  [dim]{entry}[/]")
-    print_total(len(files), refused, verifier)
+    print_total(len(files), refused, verifier, say)

@@ -8,6 +8,7 @@ from exchange.cli.engagements import in_days
 from exchange.cli.log import read_log_key
 from exchange.cli.output import out, plain, print_said
 from exchange.cli.transfer import download
+from exchange.cli.words import Words
 from exchange.cli.world import APPROVERS, World
 from exchange.client.profile import (
     create_profile,
@@ -19,8 +20,6 @@ from exchange.client.profile import (
 from exchange.client.session import Refusal, Session
 
 PURPOSE = "scientific_research"
-QUESTION = "Which routes will you look at?"
-ANSWER = "Freight on the routes to Chicago."
 ENGAGED_DAYS = 90
 FORM = {"intended_use": "Delays of connecting freight."}
 
@@ -92,7 +91,9 @@ def ask(sme: Session, offering: dict[str, Any]) -> dict[str, Any]:
     return dict(sme.post("/v1/access-requests", body))
 
 
-def settle(sme: Session, approvers: list[Session], request: dict[str, Any]) -> dict[str, Any]:
+def settle(
+    say: Words, sme: Session, approvers: list[Session], request: dict[str, Any]
+) -> dict[str, Any]:
     """Play the rest of a request: asked back, answered, approved by two; then list its steps.
 
     It goes on from where an earlier play was stopped.
@@ -101,14 +102,14 @@ def settle(sme: Session, approvers: list[Session], request: dict[str, Any]) -> d
     done = [each["kind"] for each in sme.pages(f"{path}/steps")]
     pending = request["status"] == "pending_approval"
     if pending and "questioned" not in done:
-        request = approvers[0].post(f"{path}/ask", {"text": QUESTION})
+        request = approvers[0].post(f"{path}/ask", {"text": say("Which routes will you look at?")})
     if pending and request["waiting"]["for"] == "consumer":
-        request = sme.post(f"{path}/answer", {"text": ANSWER})
+        request = sme.post(f"{path}/answer", {"text": say("Freight on the routes to Chicago.")})
     for approver in approvers:
         if pending and approver.profile.client_id not in _approved(sme, path):
-            approver.post(f"{path}/approve", {"text": "Approved."})
+            approver.post(f"{path}/approve", {"text": say("Approved.")})
     for each in sme.pages(f"{path}/steps"):
-        who = each["by_member_id"] or each["by_organisation_id"] or "the clock"
+        who = each["by_member_id"] or each["by_organisation_id"] or say("the clock")
         out.print(plain(f"  {each['at'][11:19]}  {each['kind']:<12} {who}  {each['text'] or ''}"))
     return dict(sme.get(path))
 
@@ -118,14 +119,18 @@ def _approved(me: Session, path: str) -> set[str]:
     return {each["by_client_id"] for each in steps if each["kind"] == "approved"}
 
 
-def renew(sme: Session, grant: str, days: int) -> None:
+def renew(say: Words, sme: Session, grant: str, days: int) -> None:
     """Renew a grant: the same one, with a later end."""
     before = sme.get(f"/v1/grants/{grant}")["ends_at"]
     after = sme.post(f"/v1/grants/{grant}/renew", {"days": days})["grant"]["ends_at"]
-    out.print(plain(f"  {grant} ended {before}, ends {after} now"))
+    say.line(
+        "%(grant)s ended %(before)s, ends %(after)s now", grant=grant, before=before, after=after
+    )
 
 
-def withdraw(platform: Session, sme: Session, offering: dict[str, Any], world: World) -> None:
+def withdraw(
+    say: Words, platform: Session, sme: Session, offering: dict[str, Any], world: World
+) -> None:
     """Withdraw an offering under which a grant stands: that goes on, and no other begins."""
     held = _grant_under(sme, offering["id"])
     if held is None and offering["status"] == "published":
@@ -133,16 +138,20 @@ def withdraw(platform: Session, sme: Session, offering: dict[str, Any], world: W
         held = sme.post("/v1/access-requests", body)["grant"]
     if offering["status"] == "published":
         platform.post(f"/v1/offerings/{offering['id']}/withdraw")
-    out.print(plain(f"  {offering['id']} is withdrawn"))
+    say.line("%(offering)s is withdrawn", offering=offering["id"])
     if held is not None:
         for path, item in download(sme, held["id"], world.downloads / "withdrawn"):
-            told = f"  {held['id']} goes on: {path}, {item['bytes']:,} bytes, sha256 as published "
-            out.print(plain(told) + "[green]✓[/]")
+            say.line(
+                "%(grant)s goes on: %(path)s, %(bytes)s bytes, sha256 as published [green]✓[/]",
+                grant=held["id"],
+                path=path,
+                bytes=f"{item['bytes']:,}",
+            )
     try:
         body = {"offering_id": offering["id"], "purpose": "logistics_planning", "days": 30}
         answer = sme.post("/v1/access-requests", body)
     except Refusal as refusal:
-        out.print("  a new request is [red]refused[/]:")
+        say.line("a new request is [red]refused[/]:")
         print_said(out, refusal.document["access_request"])
         return
     raise RuntimeError(f"expected a refusal, got {answer['status']}")

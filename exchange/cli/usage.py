@@ -11,11 +11,11 @@ from exchange.cli.output import (
     AsJson,
     ProfilePath,
     out,
-    plain,
     print_json,
     print_table,
     session,
 )
+from exchange.cli.words import ENGLISH, Words
 
 Day = Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="A day of UTC+8")]
 _FULL, _PARTS = "█", " ▏▎▍▌▋▊▉"
@@ -62,10 +62,13 @@ def grant_usage(
     print_usage(found)
 
 
-def print_days(days: Sequence[dict[str, Any]], by: str, indent: str = "") -> None:
+def print_days(
+    days: Sequence[dict[str, Any]], by: str, indent: str = "", say: Words = ENGLISH
+) -> None:
     """Print sums of use, a line a day and whatever they are summed up by."""
     most = max((day["uses"] for day in days), default=0)
-    key = () if by == "all" else (by,)
+    named = {"offering": say("offering"), "grant": say("grant"), "consumer": say("consumer")}
+    key = [named[by]] if by != "all" else []
     rows = [
         (
             *(d["day"], *([d["key"]] if key else []), d["uses"], bar(d["uses"], most)),
@@ -73,24 +76,32 @@ def print_days(days: Sequence[dict[str, Any]], by: str, indent: str = "") -> Non
         )
         for d in days
     ]
-    print_table(("day", *key, "uses", "", "bytes", "unknown ends"), rows, indent)
+    columns = (say("day"), *key, say("uses"), "", say("bytes"), say("unknown ends"))
+    print_table(columns, rows, indent)
 
 
-def print_usage(found: dict[str, Any], indent: str = "") -> None:
+def print_usage(found: dict[str, Any], indent: str = "", say: Words = ENGLISH) -> None:
     """Print what was used of a grant, and what is left."""
-    last, sent = found["last_use_at"] or "never", f"{found['sent_bytes']:,} bytes"
-    told = f"{found['grant_id']}: {found['uses']} uses, {sent}, last {last}"
-    out.print(plain(indent + told))
-    for number, words in ((found["running"], "running"), (found["ended_unknown"], "lost")):
-        if number:
-            out.print(plain(f"  {number} {words}"))
-    print_allowances(found)
+    told = say(
+        "%(grant)s: %(uses)s uses, %(bytes)s bytes, last %(last)s",
+        grant=found["grant_id"],
+        uses=found["uses"],
+        bytes=f"{found['sent_bytes']:,}",
+        last=found["last_use_at"] or say("never"),
+    )
+    out.print(indent + told)
+    if found["running"]:
+        say.line("%(count)s running", count=found["running"])
+    if found["ended_unknown"]:
+        say.line("%(count)s lost", count=found["ended_unknown"])
+    print_allowances(found, say)
 
 
-def print_allowances(found: dict[str, Any]) -> None:
+def print_allowances(found: dict[str, Any], say: Words = ENGLISH) -> None:
     """Print what is left of what a grant is held to, where it is."""
     if found["allowances"]:
-        print_table(("limit", "used", "of", "left", "begins anew"), _allowances(found), "  ")
+        columns = (say("limit"), say("used"), say("of"), say("left"), say("begins anew"))
+        print_table(columns, _allowances(found, say), "  ")
 
 
 def bar(value: int, most: int) -> str:
@@ -100,9 +111,9 @@ def bar(value: int, most: int) -> str:
     return (_FULL * whole + (_PARTS[part] if part else "")) or ("▏" if value else "")
 
 
-def _allowances(found: dict[str, Any]) -> list[tuple[object, ...]]:
+def _allowances(found: dict[str, Any], say: Words) -> list[tuple[object, ...]]:
     def begins_anew(name: str, at: str | None) -> str:
-        return at or ("as uses end" if name == "concurrent" else "with a renewal")
+        return at or (say("as uses end") if name == "concurrent" else say("with a renewal"))
 
     return [
         (

@@ -12,9 +12,9 @@ import httpx
 
 from exchange.cli.flights_service import KEY_HEADER, RULES, serving
 from exchange.cli.life import renew
-from exchange.cli.output import out, plain
 from exchange.cli.transfer import upload
 from exchange.cli.usage import print_days, print_usage
+from exchange.cli.words import Words
 from exchange.cli.world import TERMS, World, write_table
 from exchange.client import calls
 from exchange.client.session import Refusal, Session
@@ -55,54 +55,69 @@ class Service:
         self._open.close()
 
 
-def offer(platform: Session, world: World, service: Service) -> dict[str, Any] | None:
+def offer(say: Words, platform: Session, world: World, service: Service) -> dict[str, Any] | None:
     """Offer the service, three calls a grant; None where this exchange may not reach it."""
     try:
         connection = _connect(platform, world, service)
     except Refusal as refusal:
         if refusal.code != "upstream_address_not_allowed":
             raise
-        out.print(
-            plain(
-                f"  this exchange may not reach {service.address} (EXCHANGE_UPSTREAM_ALLOW), so "
-                "no call is played"
-            ),
+        say.line(
+            "this exchange may not reach %(address)s (EXCHANGE_UPSTREAM_ALLOW), "
+            "so no call is played",
             style="dim",
+            address=service.address,
         )
         return None
-    out.print(plain(f"  {connection['id']}: {connection['url']}, its credential sealed"))
+    say.line(
+        "%(connection)s: %(url)s, its credential sealed",
+        connection=connection["id"],
+        url=connection["url"],
+    )
     source = {"connector": "http", "connection": connection["id"], "allow": list(RULES)}
     offering = _published(platform, SERVICE | {"source": source})
-    allowed = ", ".join(RULES)
-    out.print(plain(f"  {offering['id']}: {CALLS} calls a grant, of {allowed}"))
+    say.line(
+        "%(offering)s: %(calls)s calls a grant, of %(allowed)s",
+        offering=offering["id"],
+        calls=CALLS,
+        allowed=", ".join(RULES),
+    )
     return offering
 
 
-def use_up(sme: Session, offering: Mapping[str, Any]) -> str:
+def use_up(say: Words, sme: Session, offering: Mapping[str, Any]) -> str:
     """Call until the calls are used up; return the grant."""
-    grant = _ask(sme, offering, "call")
+    grant = _ask(say, sme, offering, "call")
     for number in range(2 * CALLS):
         by = QUESTIONS[number % len(QUESTIONS)]
         try:
-            _call(sme, grant, by)
+            _call(say, sme, grant, by)
         except Refusal as refusal:
-            out.print(f"  [red]refused[/]: {plain(refusal.document['detail'])}")
-            out.print(f"  → {plain(refusal.document['hint'])}")
+            if refusal.code != "calls_exhausted":
+                raise
+            say.line(
+                "[red]refused[/]: The grant allows %(ceiling)s calls and all are used.",
+                ceiling=refusal.document["ceiling"],
+            )
+            say.line(
+                "→ Renew the grant for a new allowance: `exchange grant renew %(grant)s`.",
+                grant=grant,
+            )
             return grant
     raise RuntimeError("expected the calls to be used up")
 
 
-def follow_the_remedy(sme: Session, grant: str) -> None:
+def follow_the_remedy(say: Words, sme: Session, grant: str) -> None:
     """Renew the grant, which brings new calls, and take one."""
-    renew(sme, grant, 60)
-    _call(sme, grant, QUESTIONS[0])
+    renew(say, sme, grant, 60)
+    _call(say, sme, grant, QUESTIONS[0])
 
 
-def cut(platform: Session, sme: Session, world: World) -> None:
+def cut(say: Words, platform: Session, sme: Session, world: World) -> None:
     """Revoke a grant while its download runs; say how soon that ended, and what is told of it."""
     path = write_table(world)
     offering = _published(platform, TABLE, path)
-    grant = _ask(sme, offering, "read")
+    grant = _ask(say, sme, offering, "read")
     (item,) = offering["objects"]
     got, revoked = 0, 0.0
     url = f"/gateway/grants/{grant}/files/{item['name']}"
@@ -111,26 +126,35 @@ def cut(platform: Session, sme: Session, world: World) -> None:
             for piece in answer.iter_raw(MIB):
                 got += len(piece)
                 if not revoked:
-                    body = {"reason": "no_longer_offered", "text": "The table is being replaced."}
+                    text = say("The table is being replaced.")
+                    body = {"reason": "no_longer_offered", "text": text}
                     platform.post(f"/v1/grants/{grant}/revoke", body)
                     revoked = time.monotonic()
     except httpx.HTTPError:
         waited = (time.monotonic() - revoked) * 1000
-        told = f"{got:,} of {item['bytes']:,} bytes, {waited:.0f} ms after the revocation"
-        out.print(f"  the line is [red]cut[/]: {plain(told)}")
+        say.line(
+            "the line is [red]cut[/]: %(got)s of %(bytes)s bytes, %(milliseconds)s ms after the "
+            "revocation",
+            got=f"{got:,}",
+            bytes=f"{item['bytes']:,}",
+            milliseconds=f"{waited:.0f}",
+        )
     else:
         raise RuntimeError("expected the download to be cut")
     why = sme.get(f"/v1/grants/{grant}")["revocation"]
-    out.print(plain(f"  {grant} was revoked: {why['reason_text']} {why['text']}"))
+    told = f"{why['reason_text']} {why['text']}"
+    say.line("%(grant)s was revoked: %(why)s", grant=grant, why=told)
 
 
-def tell(who: Mapping[str, Session], grant: str | None) -> None:
+def tell(say: Words, who: Mapping[str, Session], grant: str | None) -> None:
     """Say what each side sees of the use of a grant, and by day."""
     if grant is not None:
-        print_usage(who["sme"].get(f"/v1/grants/{grant}/usage"), "  the SME: ")
-    for name, by in (("platform", "offering"), ("auditor", "consumer")):
-        out.print(f"  the {name}, by {by}:")
-        print_days(list(who[name].pages("/v1/usage", by=by)), by, "    ")
+        used = who["sme"].get(f"/v1/grants/{grant}/usage")
+        print_usage(used, f"  {say('the SME: ')}", say)
+    say.line("the platform, by offering:")
+    print_days(list(who["platform"].pages("/v1/usage", by="offering")), "offering", "    ", say)
+    say.line("the auditor, by consumer:")
+    print_days(list(who["auditor"].pages("/v1/usage", by="consumer")), "consumer", "    ", say)
 
 
 def _connect(platform: Session, world: World, service: Service) -> dict[str, Any]:
@@ -162,15 +186,19 @@ def _published(platform: Session, terms: Mapping[str, Any], file: Any = None) ->
     return dict(platform.post(f"/v1/offerings/{draft['id']}/publish"))
 
 
-def _ask(sme: Session, offering: Mapping[str, Any], action: str) -> str:
+def _ask(say: Words, sme: Session, offering: Mapping[str, Any], action: str) -> str:
     body = {"offering_id": offering["id"], "purpose": PURPOSE, "actions": [action], "days": 30}
     grant = sme.post("/v1/access-requests", body)["grant"]
-    out.print(f"  [green]permitted[/]: {plain(grant['id'])}")
+    say.line("[green]permitted[/]: %(grant)s", grant=grant["id"])
     return str(grant["id"])
 
 
-def _call(sme: Session, grant: str, by: str) -> None:
+def _call(say: Words, sme: Session, grant: str, by: str) -> None:
     answer = sme.run(calls.call(sme.core, grant, "stats/delays", params={"by": by}))
     rows = sorted(answer.json()["rows"], key=lambda row: -row["flights"])
-    shown = json.dumps(rows[0])
-    out.print(plain(f"  GET stats/delays?by={by}: {len(rows)} rows, the most flights {shown}"))
+    say.line(
+        "GET stats/delays?by=%(by)s: %(rows)s rows, the most flights %(shown)s",
+        by=by,
+        rows=len(rows),
+        shown=json.dumps(rows[0]),
+    )

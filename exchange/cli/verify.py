@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from exchange.cli.output import REFUSED, AsJson, err, out, plain, print_json
+from exchange.cli.words import ENGLISH, Words
 from exchange.clock import rfc3339
 from exchange.formats import receipt as receipts
 from exchange.formats.errors import FormatError
@@ -85,15 +86,23 @@ def print_refused(path: Path, why: str) -> None:
     err.print(f"[red]✗ {plain(path)}[/]: {plain(why)}")
 
 
-def print_total(total: int, refused: int, verifier: Verifier) -> None:
+def print_total(total: int, refused: int, verifier: Verifier, say: Words = ENGLISH) -> None:
     """Say what all of it proves, and what it does not; exits with 1 when any was refused."""
     if refused:
         err.print(f"[red]{refused} of {total} receipts refused[/]")
         raise typer.Exit(REFUSED)
-    out.print(f"[green]✓ {total} of {total} receipts verified[/], log {plain(verifier.name)}")
     out.print(
-        "[dim]Proved: this log holds these entries. Not proved: that a grant is still in force; "
-        "without witnesses, that no second log exists.[/]"
+        say(
+            "[green]✓ %(total)s of %(total)s receipts verified[/], log %(log)s",
+            total=total,
+            log=verifier.name,
+        )
+    )
+    out.print(
+        say(
+            "[dim]Proved: this log holds these entries. Not proved: that a grant is still in "
+            "force; without witnesses, that no second log exists.[/]"
+        )
     )
 
 

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from exchange.cli.main import app
 from tests.support.commands import environment, exchange
+from tests.support.english import english
 from tests.support.server import ExchangeServer, free_port
 
 FLOUR = {
@@ -104,10 +105,15 @@ def test_receipts_of_chosen_events(verb, tmp_path):
 
 
 def test_a_deleted_demo_folder_is_made_anew(folder, env, played, tmp_path):
-    """state/ was kept, demo/ was not: its keys are lost, so others are registered."""
-    done = exchange("demo", cwd=tmp_path, env=env)
+    """state/ was kept, demo/ was not: its keys are lost, so others are registered.
+
+    It is played in Chinese, so that all of that is played once.
+    """
+    done = exchange("demo", "--lang", "zh", cwd=tmp_path, env=env)
     assert done.returncode == 0, done
-    assert "(as before)" not in done.stdout
+    assert "（沿用已有）" not in done.stdout
+    assert "19. 审计方离线验证凭证：不向服务器查询。" in done.stdout
+    assert english(done.stdout) == []
     before, now = profiles(folder / "demo"), profiles(tmp_path / "demo")
     assert all(now[n]["organisation_id"] != before[n]["organisation_id"] for n in NAMES)
     assert all(now[n]["log_key"] == before[n]["log_key"] for n in NAMES)

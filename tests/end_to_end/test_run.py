@@ -14,6 +14,7 @@ import pyarrow.parquet as parquet
 import pytest
 
 from tests.support.commands import Running, environment, exchange, is_alive
+from tests.support.english import english
 from tests.support.server import free_port
 
 STEPS = [
@@ -102,7 +103,7 @@ class Run:
             name: json.loads((folder / "demo" / f"{name}.json").read_text())
             for name in ("platform", "sme", "auditor")
         }
-        self.ids = [word for word in self.said.split() if word.startswith(("off_", "grt_"))][:5]
+        self.ids = re.findall("(?:off|grt)_[0-9a-z_]+", self.said)[:5]
         self.receipts = sorted(path.name for path in (folder / "demo" / "receipts").iterdir())
 
 
@@ -156,7 +157,7 @@ def test_it_goes_on_serving_until_a_signal_and_leaves_nothing(which, request):
     assert run.ready.json()["status"] == "ready"
     assert run.served_by_a_child
     assert run.exit_code == 0
-    assert run.said.endswith("\nStopping.\n")
+    assert run.said.endswith("\nStopping.\n" if which == "first" else "\n正在停止。\n")
     assert run.left_behind == []
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{run.url}/healthz")
@@ -182,7 +183,14 @@ def test_a_second_run_goes_on_from_the_kept_state(first, second):
     assert [each[:4] for each in first.ids] == ["off_"] * 4 + ["grt_"]
     assert set(first.receipts) <= set(second.receipts)
     assert second.ready.json()["log_size"] >= first.ready.json()["log_size"] == 54
-    assert second.said.count("(as before)") == 9
+    assert second.said.count("（沿用已有）") == 9
+
+
+def test_all_but_names_codes_and_commands_is_in_the_language_that_was_asked_for(first, second):
+    kept = [line for line in second.said.splitlines() if line not in first.said.splitlines()]
+    assert len(kept) > 60
+    assert english("\n".join(kept)) == []  # but what the participants wrote in the first run
+    assert english(first.said)
 
 
 @pytest.fixture

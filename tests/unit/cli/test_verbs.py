@@ -15,6 +15,7 @@ from tests.support.sources import name, pages
 
 ROOT = Path(__file__).parents[3]
 HEAVY = (
+    "babel",
     "fastapi",
     "starlette",
     "uvicorn",
