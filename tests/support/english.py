@@ -2,7 +2,9 @@
 
 import re
 
-COMMANDS = re.compile(r"`[^`]*`|^ +(?:\.venv/bin/)?exchange .*$|^ +curl .*$", re.MULTILINE)
+COMMANDS = re.compile(
+    r"`[^`]*`|^ +(?:\.venv/bin/)?exchange .*$|^ +curl .*$|\bGET \S+", re.MULTILINE
+)
 WORDS = re.compile(r"\b[A-Za-z]{2,}(?: [A-Za-z]{2,})+\b")
 
 
