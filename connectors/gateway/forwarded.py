@@ -34,7 +34,7 @@ class ForwardedCall(Response):
         self._recorded = recorded
         self._limits, self._waits = call.service.limits, call.service.waits
         self._begun = self._complete = self._waits_for_caller = False
-        self._sent = 0
+        self._sent = self._length = 0  # what was sent on, and what the answer says it will have
         self._progress: asyncio.Timeout | None = None
         self._of_receive: Exception | None = None
 
@@ -74,6 +74,7 @@ class ForwardedCall(Response):
             async with self._sending(receive, interruption) as sending:
                 head = await self._read_head()
                 headers = self._checked(head.status_code, list(head.headers))
+                await self._recorded.reserve(self._length)
                 self._begun = True
                 start = {"type": "http.response.start", "status": head.status_code}
                 await send({**start, "headers": headers})
@@ -156,8 +157,9 @@ class ForwardedCall(Response):
             raise upstream_problem("upstream_redirects", detail)
         has_length = status not in _NO_BODY
         length = next((value for name, value in headers if name == b"content-length"), b"0")
-        is_head = self._asked.method == "HEAD"
-        if has_length and not is_head and int(length) > self._limits.response_bytes:
+        if has_length and self._asked.method != "HEAD":
+            self._length = int(length)
+        if self._length > self._limits.response_bytes:
             detail = f"The answer has more than the {self._limits.response_bytes} bytes allowed."
             raise upstream_problem("upstream_too_large", detail)
         return answered(headers, has_length=has_length)

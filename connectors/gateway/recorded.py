@@ -81,24 +81,33 @@ class Recorded:
             finally:
                 watch.cancel()
 
+    async def reserve(self, count: int) -> None:
+        """Reserve what a call's answer will have, where it says so; raises GatewayProblem.
+
+        Before its head is passed on: what is refused then is told, and not cut.
+        """
+        await self._hold(count, count)
+
     async def spend(self, count: int) -> None:
         """Reserve bytes of a call's answer before they are delivered; raises GatewayProblem."""
-        if "bytes" not in self._delivery.obligations:
-            return
-        lacking = count - self._left
-        if lacking > 0:
-            try:
-                self._left += await self._reserve(lacking)
-            except (DoorRefused, DoorUnavailable) as error:
-                raise door_problem(error) from error
+        await self._hold(count, AHEAD_BYTES)
         self._left -= count
 
-    async def _reserve(self, least: int) -> int:
-        """Reserve ahead, since each time is a commit; near the end of the allowance what is due."""
-        if least < AHEAD_BYTES:
+    async def _hold(self, count: int, ahead: int) -> None:
+        """Hold so many bytes at least, and reserve `ahead` at once, since each time is a commit."""
+        lacking = count - self._left
+        if lacking <= 0 or "bytes" not in self._delivery.obligations:
+            return
+        try:
+            self._left += await self._reserve(lacking, ahead)
+        except (DoorRefused, DoorUnavailable) as error:
+            raise door_problem(error) from error
+
+    async def _reserve(self, least: int, ahead: int) -> int:
+        if least < ahead:  # near the end of the allowance what is due
             with suppress(DoorRefused):
-                await self._door.extend(self.use_id, AHEAD_BYTES)
-                return AHEAD_BYTES
+                await self._door.extend(self.use_id, ahead)
+                return ahead
         await self._door.extend(self.use_id, least)
         return least
 

@@ -18,6 +18,7 @@ from exchange.ledger.write import Exhausted, Spend
 from exchange.policy.model import LARGEST
 
 MINUTE_MS: Final = 60_000
+CALL_BEGINS_WITH: Final = 1  # byte reserved
 RATES: Final = "rate:"
 """Counters of minutes begin so, then the minute: what is over is swept."""
 
@@ -47,7 +48,7 @@ class UseOf:
 
         With one it begins, or not where nothing is left.
         """
-        return 1 if self.is_call else self.last_byte - self.first_byte + 1
+        return CALL_BEGINS_WITH if self.is_call else self.last_byte - self.first_byte + 1
 
 
 def is_leased(grant: Grant) -> bool:
@@ -90,13 +91,16 @@ def given_back(grant: Grant, now_ms: int, *, unsent_bytes: int) -> list[Spend]:
     ]
 
 
-def used_up(error: Exhausted, grant: Grant, now_ms: int, *, asked_bytes: int = 0) -> Forbidden:
+def used_up(
+    error: Exhausted, grant: Grant, now_ms: int, *, asked_bytes: int = 0, held_bytes: int = 0
+) -> Forbidden:
     """Return the refusal for a counter at its ceiling: what is used up, and what would help.
 
-    `asked_bytes` are those of a range that could be narrower.
+    `asked_bytes` are those of a range that could be narrower, `held_bytes` what the use
+    holds and has not sent.
     """
     name = error.key.partition(":")[0]
-    ceiling, left = error.ceiling, error.ceiling - error.value
+    ceiling, left = error.ceiling, error.ceiling - error.value + held_bytes
     if name == "rate":
         seconds = (MINUTE_MS - now_ms % MINUTE_MS) // 1000 + 1
         return _later(

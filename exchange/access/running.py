@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Row, bindparam, select
 
-from exchange.access.allowance import counter, given_back, used_up
+from exchange.access.allowance import CALL_BEGINS_WITH, counter, given_back, used_up
 from exchange.access.model import Grant
 from exchange.access.store import RUNNING, USE_ENDS, AccessStore
 from exchange.clock import now_ms
@@ -61,7 +61,9 @@ async def extend_use(store: AccessStore, use_id: str, more_bytes: int) -> None:
         except Stale:
             continue
         except Exhausted as error:
-            raise used_up(error, grant, now) from error
+            # A call that holds no more than it began with has sent nothing: that byte is left, too.
+            unsent = row.reserved_bytes if row.reserved_bytes == CALL_BEGINS_WITH else 0
+            raise used_up(error, grant, now, held_bytes=unsent) from error
         return
     raise Unavailable("busy", "What the use needs could not be recorded.")
 

@@ -14,6 +14,7 @@ from tests.support.actors import SME_ATTRIBUTES, ask, join, operator, publish_se
 from tests.support.commands import exchange
 from tests.support.server import ExchangeServer
 from tests.support.upstream import Came, Upstream, Visit
+from tests.support.upstream import answer as upstream_answer
 
 PLANTED = "planted-9f8e7d6c5b4a"  # the credential that publish_service gives
 
@@ -112,6 +113,31 @@ def test_a_revocation_cuts_a_running_call(platform, sme, service):
     assert service.came[0].gone.wait(2)
     assert call(sme, grant, "x").status_code in (401, 403)
     assert len(service.came) == 1
+
+
+def test_an_answer_longer_than_the_bytes_left_is_refused_and_not_cut(platform, sme, service):
+    sizes = iter((600, 600, 400))
+
+    async def act(visit: Visit, came: Came) -> None:
+        await visit.send(upstream_answer(bytes(next(sizes))))
+
+    service.act = act
+    grant = granted(
+        sme, publish_service(platform, service.url, "GET /*", limits={"bytes": 1000, "calls": 9})
+    )
+    assert len(call(sme, grant, "a").content) == 600
+    refused = call(sme, grant, "b")
+    said = refused.json()
+    assert (refused.status_code, said["type"]) == (403, "urn:exchange:problem:bytes_exhausted")
+    assert (said["ceiling"], said["left"]) == (1000, 400)
+    assert said["remedies"] == [{"code": "renew_grant", "params": {"grant_id": grant}}]
+    for _ in range(200):  # its end is noted soon after
+        used = sme.get(f"/v1/grants/{grant}/usage")
+        if not used["running"]:
+            break
+        time.sleep(0.05)
+    assert (used["uses"], used["sent_bytes"]) == (2, 600)
+    assert len(call(sme, grant, "c").content) == 400
 
 
 def test_a_replaced_credential_is_used_from_the_next_call_on(platform, sme, service):
