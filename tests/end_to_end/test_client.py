@@ -103,9 +103,13 @@ def test_a_requests_whole_life(place, mode, tmp_path):
         sme.comment(asked, "Thank you.")
         with pytest.raises(Refused):
             platform.approve(asked)  # a program is no person
-        lin.approve(asked)
+        with pytest.raises(Refused) as refused:
+            lin.approve(asked)  # as it was before the answer
+        assert refused.value.code == "form_changed"
+        read = lin.request_by_id(asked)
+        lin.approve(read)
         assert not sme.request_by_id(asked).is_decided
-        zhou.approve(asked, "Gladly.")
+        zhou.approve(read, "Gladly.")
         done = sme.wait(asked, timeout=20)
         assert done.is_permitted
         assert done.grant.terms_digest == offering.terms_digest
