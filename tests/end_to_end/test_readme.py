@@ -103,7 +103,8 @@ def test_the_curl_snippet(newcomer):
     assert '"status":"approved"' in said
     assert '"kind":"questioned"' in said
     assert '"status":"withdrawn"' in said
-    assert said.count("day,kilograms") == 2  # whole, and as a range
+    assert said.count("day,kilograms") == 3  # whole, as a range, and after a withdrawal
+    assert '"type":"exchange.grant.activated.v1"' in said.replace(" ", "")
     assert "1 of 1 receipts verified" in said
 
 
