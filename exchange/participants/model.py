@@ -1,7 +1,7 @@
 """Participants: pure types and rules."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
@@ -9,6 +9,8 @@ Role = Literal["platform", "sme", "auditor", "operator"]
 Evidence = Literal["self_declared", "verified", "certified"]
 Status = Literal["active", "suspended"]
 MemberRole = Literal["owner", "publisher", "approver", "developer", "auditor"]
+# RFC 7591 section 2. The secrets are for programs that can do no better, where the operator allows.
+AuthMethod = Literal["private_key_jwt", "client_secret_basic", "client_secret_post"]
 MemberStatus = Literal["invited", "active", "removed"]
 AttributeName = Literal[
     "jurisdiction", "industry", "headcount", "revenue_cny_10k", "assets_cny_10k"
@@ -101,6 +103,9 @@ class Client:
     rev: int
     created_ms: int
     member_id: str | None = None  # the person whose it is; None: the organisation's own
+    auth_method: AuthMethod = "private_key_jwt"
+    dpop_bound: bool = False  # its tokens are good with a proof of its key only (RFC 9449)
+    secret_hash: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

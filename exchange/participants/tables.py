@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, Column, Index
+from sqlalchemy import JSON, BigInteger, Column, Index, false
 from sqlmodel import Field, SQLModel
 
 from exchange.columns import big, count, json_document
@@ -42,7 +42,10 @@ class AttributeVersionRow(SQLModel, table=True):
 
 
 class ClientRow(SQLModel, table=True):
-    """An OAuth client and its public JWK Set; `member_id` is the person whose it is, if any."""
+    """An OAuth client and its public JWK Set; `member_id` is the person whose it is, if any.
+
+    `secret_hash` is of the secret of a client that has one; the secret itself is kept nowhere.
+    """
 
     __tablename__: ClassVar[str] = "clients"
     id: str = Field(primary_key=True)
@@ -53,6 +56,11 @@ class ClientRow(SQLModel, table=True):
     rev: int
     created_ms: int = Field(sa_column=big())
     member_id: str | None = Field(default=None, foreign_key="members.id")
+    auth_method: str = Field(
+        default="private_key_jwt", sa_column_kwargs={"server_default": "private_key_jwt"}
+    )
+    dpop_bound: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    secret_hash: str | None = None
 
 
 class MemberRow(SQLModel, table=True):
