@@ -7,7 +7,7 @@
     13. query        visible ASCII only
     14. body         framed in one way, and within the offering's limit where it says how long it is
 
-After checks 1 to 7 of `verify`; the first that fails ends the walk, as a GatewayProblem.
+After checks 1 to 8 of `verify`; the first that fails ends the walk, as a GatewayProblem.
 """
 
 import re

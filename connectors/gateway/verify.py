@@ -3,11 +3,12 @@
     1. bearer       one Authorization header, of one bearer token
     2. token        signature, issuer, audience (this connector) and lifetime, checked locally
     3. grant        the token is for the grant that the path names
-    4. look up      the exchange's word on what the grant allows now
-    5. client       the token's client and organisation are the grant's
-    6. status       the grant is active and not past its end
-    7. obligations  each is one that this gateway enforces
-    8. object       the grant's offering has an object of that name
+    4. list         the platform's status list says valid, where this gateway follows one
+    5. look up      the exchange's word on what the grant allows now
+    6. client       the token's client and organisation are the grant's
+    7. status       the grant is active and not past its end
+    8. obligations  each is one that this gateway enforces
+    9. object       the grant's offering has an object of that name
 
 The first check that fails ends the walk, as a GatewayProblem. What holds here may have ended a
 moment later: `Door.record` rechecks the grant's rev before anything is delivered.
@@ -19,6 +20,7 @@ from typing import Final
 
 from connectors.gateway.door import Delivery, Door, DoorRefused, DoorUnavailable, FileObject
 from connectors.gateway.problems import BadToken, GatewayProblem, NotHere, NotNow, Refused
+from connectors.gateway.status import StatusSource, check_status
 from exchange.formats.tokens import GrantToken, KeySet, TokenRefused, verify_grant_token
 
 KNOWN_OBLIGATIONS: Final = frozenset(
@@ -39,7 +41,8 @@ MAX_TOKEN: Final = 8192
 class Trust:
     """Whom the gateway believes, and who it is: settings, never a request's headers.
 
-    `audience` is this connector's registered URL; `clock` gives UTC milliseconds.
+    `audience` is this connector's registered URL; `clock` gives UTC milliseconds. `status` is asked
+    where the door reads no rows; the mounted gateway's does.
     """
 
     door: Door
@@ -47,6 +50,7 @@ class Trust:
     issuer: str
     audience: str
     clock: Callable[[], int]
+    status: StatusSource | None = None
 
 
 async def verify_grant(
@@ -55,7 +59,7 @@ async def verify_grant(
     trust: Trust,
     enforced: frozenset[str] = KNOWN_OBLIGATIONS,
 ) -> Delivery:
-    """Walk checks 1 to 7 for all values of the Authorization header; raises GatewayProblem.
+    """Walk checks 1 to 8 for all values of the Authorization header; raises GatewayProblem.
 
     `enforced` are the obligations that are, for what is asked.
     """
@@ -69,20 +73,23 @@ async def verify_grant(
     if token.grant_id != grant_id:
         raise Refused("token_for_another_grant", "This token was issued for another grant.")
 
-    # 4. look up
+    # 4. list
+    check_status(trust.status, token)
+
+    # 5. look up
     delivery = await _look_up(grant_id, trust.door)
 
-    # 5. client
+    # 6. client
     if (token.client_id, token.org_id) != (delivery.client_id, delivery.consumer_id):
         raise Refused("token_for_another_client", "This grant was given to another client.")
 
-    # 6. status
+    # 7. status
     if delivery.status != "active":
         raise Refused(f"grant_{delivery.status}", f"The grant is {delivery.status}.")
     if delivery.ends_ms <= trust.clock():
         raise Refused("grant_ended", "The grant is past its end.")
 
-    # 7. obligations
+    # 8. obligations
     if unknown := sorted(delivery.obligations.keys() - enforced):
         raise Refused("obligation_unknown", f"This gateway cannot enforce: {', '.join(unknown)}.")
     return delivery
@@ -91,10 +98,10 @@ async def verify_grant(
 async def verify_object(
     authorization: Sequence[str], grant_id: str, name: str, trust: Trust
 ) -> tuple[Delivery, FileObject]:
-    """Walk all eight checks; raises GatewayProblem."""
+    """Walk all nine checks; raises GatewayProblem."""
     delivery = await verify_grant(authorization, grant_id, trust, OF_FILES)
 
-    # 8. object
+    # 9. object
     for item in delivery.objects:
         if item.name == name:
             return delivery, item

@@ -63,10 +63,10 @@ class ReceivedJws:
     signature: bytes
 
 
-def read_jws(token: str) -> ReceivedJws:
+def read_jws(token: str, most: int = MAX_BYTES) -> ReceivedJws:
     """Read a compact JWS, its size bounded before anything is decoded; raises TokenRefused."""
-    if len(token) > MAX_BYTES:
-        raise TokenRefused("token_malformed", f"more than {MAX_BYTES} bytes")
+    if len(token) > most:
+        raise TokenRefused("token_malformed", f"more than {most} bytes")
     parts = token.split(".")
     if len(parts) != 3 or not all(parts):
         raise TokenRefused("token_malformed", "not a signed JWT")

@@ -21,6 +21,7 @@ from exchange.formats.jwk import (
     public_jwks,
 )
 from exchange.formats.jws import (
+    MAX_BYTES,
     TokenRefused,
     is_signed_by,
     read_json,
@@ -33,6 +34,7 @@ __all__ = [
     "ApiToken",
     "GrantToken",
     "KeySet",
+    "StatusPlace",
     "TokenRefused",
     "generate_client_key",
     "make_client_assertion",
@@ -64,6 +66,14 @@ class ApiToken:
 
 
 @dataclass(frozen=True, slots=True)
+class StatusPlace:
+    """Where a token's status is told: which list, which of its indexes (claim `status`)."""
+
+    uri: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
 class GrantToken:
     """A verified token for deliveries under one grant."""
 
@@ -74,6 +84,7 @@ class GrantToken:
     jti: str
     issued: int
     expires: int
+    status: StatusPlace | None = None
 
 
 class KeySet:
@@ -94,12 +105,19 @@ class KeySet:
 
     def _payload(self, token: str) -> bytes:
         """The bytes of the claims of an `at+jwt` that one of these keys signed, or TokenRefused."""
-        received = read_jws(token)
+        return self.opened(token, ACCESS_TOKEN_TYPE)
+
+    def opened(self, token: str, kind: str, most: int = MAX_BYTES) -> bytes:
+        """The bytes of the claims of a JWT of this `typ` that one of these keys signed.
+
+        `most` bounds its length in characters. Raises TokenRefused.
+        """
+        received = read_jws(token, most)
         header = received.header
         if header.get("alg") != "ES256":
             raise TokenRefused("token_header_refused", "the algorithm is not ES256")
-        if header.get("typ") != ACCESS_TOKEN_TYPE:
-            raise TokenRefused("token_header_refused", "the type is not at+jwt")
+        if header.get("typ") != kind:
+            raise TokenRefused("token_header_refused", f"the type is not {kind}")
         kid = header.get("kid")
         key = self._keys.get(kid) if isinstance(kid, str) else None
         if key is None:
@@ -147,7 +165,20 @@ def verify_grant_token(
         jti=_text(claims, "jti"),
         issued=claims["iat"],
         expires=claims["exp"],
+        status=_status_place(claims.get("status")),
     )
+
+
+def _status_place(claim: object) -> StatusPlace | None:
+    """Read the claim `status` (draft-ietf-oauth-status-list, section 6.1); raises TokenRefused."""
+    if claim is None:
+        return None
+    place = claim.get("status_list") if isinstance(claim, dict) else None
+    if isinstance(place, dict):
+        index, uri = place.get("idx"), place.get("uri")
+        if type(index) is int and index >= 0 and isinstance(uri, str) and uri:
+            return StatusPlace(uri, index)
+    raise TokenRefused("token_malformed", "status names no place in a status list")
 
 
 def _verified_claims(
