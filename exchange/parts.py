@@ -35,6 +35,7 @@ from exchange.oauth.keys import TokenKeys, load_token_keys
 from exchange.outward.allow import AllowList, BadEntry
 from exchange.participants.bootstrap import bootstrap_operator
 from exchange.participants.engagements_store import EngagementsStore
+from exchange.participants.secrets import SecretKey, load_secret_key
 from exchange.participants.store import Participants
 from exchange.policy.activate import activate_policy
 from exchange.policy.door import PolicyEngine
@@ -81,6 +82,7 @@ class Parts:
     desk: Desk
     engine: PolicyEngine
     token_keys: TokenKeys
+    secret_key: SecretKey
     webhooks: WebhookStore
     webhook_allow: AllowList
     upstream_allow: AllowList
@@ -176,6 +178,7 @@ async def open_parts(settings: Settings) -> Parts:
         undo.callback(uploads.close)
         desk = Desk(ledger, participants, catalog, policy, store)
         engagements = EngagementsStore(ledger)
+        secret_key = load_secret_key(settings.keys_dir)
         token_keys, webhooks = load_token_keys(settings.keys_dir), WebhookStore(ledger)
         sender = Sender(MessageKey(*token_keys.signing), webhook_allow)
         deliverer = Deliverer(webhooks, participants, sender, issuer=settings.issuer_url)
@@ -202,6 +205,7 @@ async def open_parts(settings: Settings) -> Parts:
             desk=desk,
             engine=engine,
             token_keys=token_keys,
+            secret_key=secret_key,
             webhooks=webhooks,
             webhook_allow=webhook_allow,
             upstream_allow=upstream_allow,

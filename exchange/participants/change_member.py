@@ -9,7 +9,7 @@ from exchange.ledger.ledger import Ledger
 from exchange.ledger.write import RowKey, Update, Write
 from exchange.participants.invite_member import may_manage
 from exchange.participants.model import Member
-from exchange.participants.register_client import disabled
+from exchange.participants.register_client import ENDED, disabled
 from exchange.participants.store import CLIENTS, MEMBERS, Participants, acting
 
 GONE = {"status": "removed", "name": None, "invitation_hash": None}
@@ -79,7 +79,7 @@ async def remove_member(
         # A client that this person registers meanwhile changes the member's rev: none is missed.
         for client in await participants.list_clients(member.org_id):
             if client.member_id == member_id:
-                if client.status == "active":
+                if client.status not in ENDED:
                     events.append(disabled(ledger, client, by=caller.client_id))
                 updates.append(Update(CLIENTS, client.id, client.rev, NAMELESS))
         return Write(

@@ -11,6 +11,8 @@ Status = Literal["active", "suspended"]
 MemberRole = Literal["owner", "publisher", "approver", "developer", "auditor"]
 # RFC 7591 section 2. The secrets are for programs that can do no better, where the operator allows.
 AuthMethod = Literal["private_key_jwt", "client_secret_basic", "client_secret_post"]
+# Registered by an invitation a client waits for the operator; only an active one gets tokens.
+ClientStatus = Literal["pending", "active", "rejected", "disabled"]
 MemberStatus = Literal["invited", "active", "removed"]
 AttributeName = Literal[
     "jurisdiction", "industry", "headcount", "revenue_cny_10k", "assets_cny_10k"
@@ -92,6 +94,18 @@ class Organisation:
 
 
 @dataclass(frozen=True, slots=True)
+class Profile:
+    """How a client authenticates, and what its tokens are good with."""
+
+    auth_method: AuthMethod = "private_key_jwt"
+    dpop_bound: bool = False  # its tokens are good with a proof of its key only (RFC 9449)
+    secret_hash: str | None = field(default=None, repr=False)
+
+
+PLAIN = Profile()
+
+
+@dataclass(frozen=True, slots=True)
 class Client:
     """A program of an organisation, or of one of its members; known by its public keys."""
 
@@ -99,7 +113,7 @@ class Client:
     org_id: str
     name: str
     jwks: Mapping[str, Any]
-    status: Literal["active", "disabled"]
+    status: ClientStatus
     rev: int
     created_ms: int
     member_id: str | None = None  # the person whose it is; None: the organisation's own
@@ -121,3 +135,27 @@ class Member:
     invitation_expires_ms: int
     rev: int
     created_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClientInvitation:
+    """Leave to register one client of an organisation: an initial access token (RFC 7591).
+
+    The operator's may say that the client needs no approval, and that it may have a secret.
+    """
+
+    id: str
+    org_id: str
+    token_hash: str = field(repr=False)
+    status: Literal["open", "used", "withdrawn"]
+    expires_ms: int
+    approved: bool
+    secrets: bool
+    client_id: str | None  # which it became
+    made_by: str
+    rev: int
+    created_ms: int
+
+    def is_open(self, now_ms: int) -> bool:
+        """Whether a client may still be registered by it."""
+        return self.status == "open" and self.expires_ms > now_ms

@@ -14,10 +14,11 @@ from exchange.ledger.evolve import commit_fresh
 from exchange.ledger.ledger import Ledger
 from exchange.ledger.once import first_outcome, idempotency
 from exchange.ledger.write import Event, Insert, Met, Update, Write
-from exchange.participants.model import Client
+from exchange.participants.model import PLAIN, Client, ClientStatus, Profile
 from exchange.participants.store import CLIENTS, MEMBERS, ORGANISATIONS, Participants, acting
 
 MAX_CLIENTS = 100
+ENDED = ("disabled", "rejected")
 
 
 async def register_client(
@@ -29,26 +30,43 @@ async def register_client(
     name: str,
     jwks: Mapping[str, Any],
     program: bool = False,
+    profile: Profile = PLAIN,
     idempotency_key: str | None = None,
 ) -> Client:
     """Register a client: by the operator, or by a client of the same organisation.
 
     A person's is a client of that person, unless an owner asks for a program of the organisation.
+    Only the operator gives one a secret, and its set of keys is then empty.
     """
     if not caller.operates and org_id != caller.org_id:
         raise Forbidden("organisation_not_yours", "You may register clients of your own only.")
     member_id = None if program or caller.operates else caller.member_id
     if member_id is None and not (caller.operates or caller.stands_as("owner")):
         raise Forbidden("member_role_missing", "Only an owner registers the organisation's own.")
+    if profile.auth_method != "private_key_jwt" and not caller.operates:
+        raise Forbidden(
+            "secret_not_allowed",
+            "Only the operator registers a client that authenticates by a secret.",
+            hint="Use private_key_jwt, or ask the operator.",
+        )
     client_id = new_id("cli")
-    body = {"org_id": org_id, "name": name, "jwks": jwks, "member_id": member_id}
+    body: dict[str, Any] = {"org_id": org_id, "name": name, "jwks": jwks, "member_id": member_id}
+    if profile != PLAIN:
+        body |= {"auth_method": profile.auth_method, "dpop_bound": profile.dpop_bound}
     once = idempotency(caller.client_id, idempotency_key, body, client_id)
 
     async def build() -> Write:
         organisation = await participants.organisation(org_id)
         await room_for_a_client(participants, org_id)
         made = client_write(
-            ledger, client_id, org_id, name, jwks, set_by=caller.client_id, member_id=member_id
+            ledger,
+            client_id,
+            org_id,
+            name,
+            jwks,
+            set_by=caller.client_id,
+            member_id=member_id,
+            profile=profile,
         )
         reads = {(ORGANISATIONS, org_id): organisation.rev, **acting(caller)}
         updates = []
@@ -80,15 +98,25 @@ def client_write(
     *,
     set_by: str,
     member_id: str | None = None,
+    profile: Profile = PLAIN,
+    status: ClientStatus = "active",
+    invitation_id: str | None = None,
 ) -> Write:
     """Return the write that makes a client; its leaf names the keys by their ids."""
-    data = {
+    data: dict[str, Any] = {
         "client_id": client_id,
         "organisation_id": org_id,
         "key_ids": [key["kid"] for key in jwks["keys"]],
         "by": set_by,
     }
-    if member_id is None:
+    if profile != PLAIN or status != "active" or invitation_id is not None:
+        data |= {"member_id": member_id, "auth_method": profile.auth_method}
+        data |= {"dpop_bound": profile.dpop_bound, "status": status}
+        data["invitation_id"] = invitation_id
+        event = ledger.event(
+            "client.registered.v3", member_id or client_id, data, consumer_id=org_id
+        )
+    elif member_id is None:
         event = ledger.event("client.registered.v1", client_id, data, consumer_id=org_id)
     else:  # other workers drop what they hold of its subject, and the member's row changes with it
         data["member_id"] = member_id
@@ -98,10 +126,13 @@ def client_write(
         "org_id": org_id,
         "name": name,
         "jwks": dict(jwks),
-        "status": "active",
+        "status": status,
         "rev": 1,
         "created_ms": now_ms(),
         "member_id": member_id,
+        "auth_method": profile.auth_method,
+        "dpop_bound": profile.dpop_bound,
+        "secret_hash": profile.secret_hash,
     }
     return Write([event], inserts=[Insert(CLIENTS, row)])
 
@@ -122,7 +153,7 @@ async def disable_client(
 
     async def build() -> Write:
         current = await participants.client(client_id)
-        if current.status == "disabled":  # disabling again changes nothing, and is no leaf
+        if current.status in ENDED:  # disabling again changes nothing, and is no leaf
             return Write(reads={(CLIENTS, client_id): current.rev})
         event = disabled(ledger, current, by=caller.client_id)
         update = Update(CLIENTS, client_id, current.rev, {"status": "disabled"})

@@ -48,6 +48,7 @@ class ClientRow(SQLModel, table=True):
     """
 
     __tablename__: ClassVar[str] = "clients"
+    __table_args__ = (Index("ix_clients_status", "status", "id"),)
     id: str = Field(primary_key=True)
     org_id: str = Field(foreign_key="organisations.id", index=True)
     name: str
@@ -61,6 +62,23 @@ class ClientRow(SQLModel, table=True):
     )
     dpop_bound: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     secret_hash: str | None = None
+
+
+class ClientInvitationRow(SQLModel, table=True):
+    """Leave to register one client; of its token only the SHA-256 is kept."""
+
+    __tablename__: ClassVar[str] = "client_invitations"
+    id: str = Field(primary_key=True)
+    org_id: str = Field(foreign_key="organisations.id", index=True)
+    token_hash: str = Field(index=True)
+    status: str
+    expires_ms: int = Field(sa_column=big())
+    approved: bool
+    secrets: bool
+    client_id: str | None = Field(default=None, foreign_key="clients.id")
+    made_by: str
+    rev: int
+    created_ms: int = Field(sa_column=big())
 
 
 class MemberRow(SQLModel, table=True):

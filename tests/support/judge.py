@@ -183,7 +183,7 @@ def judge_rows(sql: Sql, log: Judged, moved_ends: Collection[str] = ()) -> None:
         assert sorted(ids) == sorted(leaves)
     for table, kinds_of, member in (
         ("organisations", ["organisation.registered.v1"], "organisation_id"),
-        ("clients", ["client.registered.v1", "client.registered.v2"], "client_id"),
+        ("clients", [f"client.registered.v{n}" for n in (1, 2, 3)], "client_id"),
         ("members", ["member.invited.v1"], "member_id"),
     ):
         ids = [row[0] for row in sql(f"SELECT id FROM {table}")]
@@ -298,7 +298,8 @@ def _judge_members(sql: Sql, log: Judged) -> None:
         assert told.pop(member_id) == (status, roles)
         assert (name is None) == (status == "removed")
     assert told == {}
-    owners = {data["client_id"]: data["member_id"] for data in log.of("client.registered.v2")}
+    made = [*log.of("client.registered.v2"), *log.of("client.registered.v3")]
+    owners = {data["client_id"]: data["member_id"] for data in made if data["member_id"]}
     found = sql("SELECT id, member_id FROM clients WHERE member_id IS NOT NULL")
     assert dict(found) == owners
     gone = {row[0] for row in rows if row[1] == "removed"}

@@ -1,6 +1,6 @@
 """Routes of organisations and their clients: parse, call one verb, answer."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 from pydantic import Field, StringConstraints, model_validator
@@ -24,7 +24,14 @@ from exchange.http import (
 )
 from exchange.ledger.ledger import Ledger
 from exchange.participants.declared import Declared, Figure, check_value
-from exchange.participants.model import AttributeName, Client, Evidence, Organisation, Role
+from exchange.participants.model import (
+    AttributeName,
+    Client,
+    ClientStatus,
+    Evidence,
+    Organisation,
+    Role,
+)
 from exchange.participants.register_client import disable_client, register_client
 from exchange.participants.register_organisation import register_organisation, set_attribute
 from exchange.participants.store import Participants
@@ -118,7 +125,7 @@ class ClientOut(Body):
     member_id: str | None
     name: str
     jwks: dict[str, Any]
-    status: Literal["active", "disabled"]
+    status: ClientStatus
     created_at: str
 
 
