@@ -19,7 +19,6 @@ from exchange.access.api import grants as grants_api
 from exchange.access.api import holds as holds_api
 from exchange.access.api import requests as requests_api
 from exchange.access.api import steps as steps_api
-from exchange.access.authorize_grant import authorize_grant
 from exchange.catalog.api import dcat as dcat_api
 from exchange.catalog.api import offerings as catalog_api
 from exchange.catalog.api import previews as previews_api
@@ -38,12 +37,12 @@ from exchange.logs import set_up_logging
 from exchange.mounted_gateway import MountedDoor, MountedSources
 from exchange.mounted_stores import StoreChecker
 from exchange.oauth import api as oauth_api
+from exchange.oauth.access import DeskAccess
 from exchange.oauth.authenticate import Authenticator
-from exchange.oauth.model import GrantForToken
+from exchange.oauth.nonces import load_nonces
 from exchange.participants.api import engagements as engagements_api
 from exchange.participants.api import members as members_api
 from exchange.participants.api import organisations as participants_api
-from exchange.participants.model import Client, Organisation
 from exchange.participants.record_read import ReadRecorder
 from exchange.parts import Parts, open_parts
 from exchange.portal import home
@@ -112,17 +111,8 @@ def _document_problems(app: FastAPI) -> None:
 def _add_routes(app: FastAPI, parts: Parts) -> None:
     settings, desk = parts.settings, parts.desk
     page = settings.page_items
-    authenticate = Authenticator(parts.token_keys.public, settings, parts.participants)
-
-    async def for_token(client: Client, consumer: Organisation, grant_id: str) -> GrantForToken:
-        terms = await authorize_grant(desk, client, consumer, grant_id)
-        return GrantForToken(
-            terms.grant_id,
-            terms.offering_id,
-            terms.ends_ms,
-            terms.authorization_details,
-            terms.reads,
-        )
+    keys, nonces = parts.token_keys, load_nonces(settings.keys_dir)
+    authenticate = Authenticator(lambda: keys.public, nonces, settings, parts.participants)
 
     app.state.authenticate = authenticate
     app.state.record_read = ReadRecorder(parts.ledger, parts.participants)
@@ -132,11 +122,14 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
         usage_api.router(parts.store, page),
         steps_api.router(desk, page),
         holds_api.router(desk, page),
-        oauth_api.router(parts.token_keys, settings, parts.participants, parts.ledger, for_token),
+        oauth_api.router(
+            keys, nonces, settings, parts.participants, parts.ledger, DeskAccess(desk), _no_secret
+        ),
         gateway_api.router(
             MountedDoor(desk, parts.watchers, settings.session_minutes),
             {"files": parts.files, "s3": parts.s3},
-            lambda: parts.token_keys.public,
+            lambda: keys.public,
+            nonces,
             issuer=settings.issuer_url,
             audience=settings.connector_url,
             clock=now_ms,
@@ -170,6 +163,10 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
             if isinstance(route, APIRoute) and not route.summary:
                 route.summary = route.description.partition("\n")[0].rstrip(".")
         app.include_router(router)
+
+
+def _no_secret(client: object, secret: str) -> bool:
+    return False
 
 
 def _add_error_handlers(app: FastAPI) -> None:

@@ -13,7 +13,9 @@
 terms. What only the operator may see goes in the exception's `__cause__` or in the log.
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
+
+ALGS: Final = "ES256 PS256 EdDSA"  # of DPoP proofs
 
 
 class ExchangeError(Exception):
@@ -61,15 +63,31 @@ class BadInput(ExchangeError):
 
 
 class Unauthenticated(ExchangeError):
-    """No token, or one that is not accepted (RFC 6750 section 3)."""
+    """No token, or one that is not accepted (RFC 6750 section 3, RFC 9449 section 7.1).
+
+    `scheme` is how it was shown; `error` is the challenge's, where it is not `invalid_token`.
+    """
 
     status = 401
     title = "Authentication is required"
 
-    def __init__(self, code: str, detail: str, *, hint: str | None = None) -> None:
-        error = "" if code == "token_missing" else ' error="invalid_token"'
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        hint: str | None = None,
+        scheme: str = "bearer",
+        error: str = "invalid_token",
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        # No error code where no authentication was tried, and both schemes then.
+        told = [] if code == "token_missing" else [f'error="{error}"']
+        bearer, dpop = ["Bearer", ", ".join(told)], ["DPoP", ", ".join([*told, f'algs="{ALGS}"'])]
+        offered = [dpop] if scheme == "dpop" else [bearer] if told else [dpop, bearer]
+        challenge = ", ".join(" ".join(filter(None, each)) for each in offered)
         super().__init__(
-            code, detail, hint=hint, headers={"WWW-Authenticate": f"Bearer{error}".strip()}
+            code, detail, hint=hint, headers={"WWW-Authenticate": challenge, **(headers or {})}
         )
 
 

@@ -134,6 +134,9 @@ class _Visit:
             named = {name for name, _ in headers}
             headers += [header for header in SECURITY_HEADERS if header[0] not in named]
             headers.append((b"x-request-id", self._id.encode()))
+            nonce = self._scope["state"].get("dpop_nonce")
+            if nonce is not None and b"dpop-nonce" not in named:  # RFC 9449 section 8.2
+                headers.append((b"dpop-nonce", nonce.encode()))
             message["headers"] = headers
         await self._send(message)
 

@@ -5,7 +5,7 @@ import binascii
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Protocol, TypeVar
 
 from fastapi import Depends, Header, Query, Request, Response
 from fastapi.dependencies.models import Dependant
@@ -93,22 +93,54 @@ class Caller:
         return self.member_id is None or not self.member_roles.isdisjoint(member_roles)
 
 
-Authenticate = Callable[[str], Awaitable[Caller]]
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """A token as a request presents it, nothing of it verified.
+
+    `scheme` is that of the Authorization header in lower case, `proofs` are the DPoP headers
+    (RFC 9449), `path` is as it was sent, without a query.
+    """
+
+    scheme: str
+    token: str
+    proofs: tuple[str, ...]
+    method: str
+    path: str
+
+
+class Authenticate(Protocol):
+    """Who calls: the token first, once a request, and then what the records say of its client."""
+
+    def verify(self, presented: Presented) -> tuple[Any, str | None]:
+        """Return the verified token, and the nonce for the next proof if it is time for one.
+
+        Raises Unauthenticated.
+        """
+
+    async def caller(self, token: Any) -> Caller:
+        """Return whose a verified token is, as the records say now; raises Unauthenticated."""
+
+
 RecordRead = Callable[[Caller, Asked], Awaitable[bool]]
 TRIES = 3
 
 
-def bearer_token(request: Request) -> str:
-    """Return the request's bearer token (RFC 6750 section 2.1: header only)."""
+def presented(request: Request) -> Presented:
+    """Return the request's token (RFC 6750 section 2.1, RFC 9449 section 7.1: headers only)."""
     values = request.headers.getlist("authorization")
     if not values:
         raise Unauthenticated(
             "token_missing", "This needs an API token.", hint="POST /oauth/token gives one."
         )
     scheme, _, token = values[0].partition(" ")
-    if len(values) > 1 or scheme.lower() != "bearer" or not token or " " in token:
-        raise Unauthenticated("token_malformed", "Send one header: Authorization: Bearer TOKEN.")
-    return token
+    scheme = scheme.lower()
+    if len(values) > 1 or scheme not in ("bearer", "dpop") or not token or " " in token:
+        raise Unauthenticated(
+            "token_malformed", "Send one header: Authorization: DPoP TOKEN, or Bearer TOKEN."
+        )
+    proofs = tuple(request.headers.getlist("dpop"))
+    path = (request.scope.get("raw_path") or b"/").decode("latin-1")
+    return Presented(scheme, token, proofs, request.scope["method"], path)
 
 
 def caller_with(
@@ -153,9 +185,9 @@ def caller_with(
 
     async def caller(request: Request, _shown: Annotated[Any, Depends(bearer)]) -> Caller:
         authenticate: Authenticate = request.app.state.authenticate
-        token = bearer_token(request)
+        token, request.state.dpop_nonce = authenticate.verify(presented(request))
         for _ in range(TRIES):
-            known = await authenticate(token)
+            known = await authenticate.caller(token)
             request.state.client_id = known.client_id
             check(known, request)
             if not known.engagements:

@@ -19,6 +19,8 @@ from exchange.access.running import end_use, extend_use
 from exchange.catalog.model import SourceObject, Table
 from exchange.clock import now_ms
 from exchange.errors import BadInput, ExchangeError, Unavailable
+from exchange.ledger.proving import proving
+from exchange.ledger.write import Once
 from exchange.participants.model import Client
 from exchange.watchers import Watchers
 
@@ -75,8 +77,10 @@ class MountedDoor:
                 use.object_name, use.object_version, use.method, use.first_byte, use.last_byte
             )
             seen = dataclasses.replace(grant, rev=use.rev)
-            desk = self._desk
-            return await record_use(desk, seen, client, what, self._minutes)
+            proof = use.proof
+            once = Once(proof.key, proof.expires_ms) if proof is not None else None
+            with proving(once):
+                return await record_use(self._desk, seen, client, what, self._minutes)
         except ExchangeError as error:
             raise _refusal(error) from error
 

@@ -29,6 +29,7 @@ _NOT_SENT: Final = _HOP_BY_HOP | {
     b"via",
     # The caller's to the exchange: its token would open the grant to whoever reads it.
     b"authorization",
+    b"dpop",
     b"cookie",
     b"cookie2",
     # Who called and how, which only the exchange may say.
@@ -62,6 +63,7 @@ _NOT_ANSWERED: Final = _HOP_BY_HOP | {
     b"set-cookie",
     b"set-cookie2",
     b"via",
+    b"dpop-nonce",
     b"www-authenticate",
     b"x-powered-by",
     # For this origin, which is the exchange's: said by the gateway, or by nobody.

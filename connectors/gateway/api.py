@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 
 from connectors.gateway import calls
 from connectors.gateway.answers import ListedGrant, etag, object_headers, validators
+from connectors.gateway.asking import asking, offer_nonce
 from connectors.gateway.conditions import Conditions
 from connectors.gateway.door import Delivery, Door, FileObject, Use
 from connectors.gateway.parameters import GrantId, bearer
@@ -16,8 +17,9 @@ from connectors.gateway.recorded import Recorded, record
 from connectors.gateway.redirect import AUTHORISED, is_redirected, location, redirect
 from connectors.gateway.source import Opened, Source
 from connectors.gateway.stream import ObjectStream
-from connectors.gateway.verify import Trust, verify_grant, verify_object
+from connectors.gateway.verify import Allowed, Trust, verify_grant, verify_object
 from connectors.http import HttpSource
+from exchange.formats.shown import Nonces
 from exchange.formats.tokens import KeySet
 
 ObjectName = Annotated[
@@ -50,6 +52,7 @@ def router(
     door: Door,
     sources: Mapping[str, Source],
     keys: Callable[[], KeySet],
+    nonces: Nonces,
     *,
     issuer: str,
     audience: str,
@@ -59,11 +62,12 @@ def router(
     """Return the gateway's routes, below `/gateway`.
 
     `sources` is by the name that a Delivery's `connector` gives; `keys` gives the issuer's current
-    ones. `audience` is this gateway's registered URL, with `/gateway` and no slash at its end;
-    `clock` gives UTC milliseconds; `services` calls what an offering of a service names.
+    ones, `nonces` are those of DPoP proofs. `audience` is this gateway's registered URL, with
+    `/gateway` and no slash at its end; `clock` gives UTC milliseconds; `services` calls what an
+    offering of a service names.
     Register `problems.answer_problem` for GatewayProblem.
     """
-    trust = Trust(door, keys, issuer, audience, clock)
+    trust = Trust(door, keys, nonces, issuer, audience, clock)
     routes = APIRouter(prefix="/gateway", tags=["gateway"], dependencies=[Depends(bearer)])
 
     @routes.get(
@@ -73,10 +77,10 @@ def router(
     )
     async def list_objects(request: Request, response: Response, grant_id: GrantId) -> ListedGrant:
         """List what may be fetched under a grant."""
-        authorization = request.headers.getlist("authorization")
-        delivery = await verify_grant(authorization, grant_id, trust)
+        allowed = await verify_grant(asking(request), grant_id, trust)
+        offer_nonce(request, allowed)
         response.headers["Cache-Control"] = "private, no-cache"
-        return ListedGrant.of(delivery, audience)
+        return ListedGrant.of(allowed.delivery, audience)
 
     @routes.get(
         "/grants/{grant_id}/files/{name:path}",
@@ -95,8 +99,9 @@ def router(
         Where the offering chose so, the answer is a redirect to the platform's store: fetch the
         Location within 30 s, with the Range alone, and compare what comes with Repr-Digest.
         """
-        authorization = request.headers.getlist("authorization")
-        delivery, item = await verify_object(authorization, grant_id, name, trust)
+        allowed, item = await verify_object(asking(request, "read"), grant_id, name, trust)
+        offer_nonce(request, allowed)
+        delivery = allowed.delivery
         if conditions.unmodified(etag(item)):
             return Response(None, 304, validators(item))
         span = conditions.span(etag(item), item.bytes)
@@ -106,10 +111,10 @@ def router(
         try:
             if elsewhere:
                 url = await location(opened, item)
-                await _record(trust, delivery, item, part, AUTHORISED)
+                await _record(trust, allowed, item, part, AUTHORISED)
                 await opened.close()
                 return redirect(url, item)
-            recorded = await _record(trust, delivery, item, part)
+            recorded = await _record(trust, allowed, item, part)
         except BaseException:
             await opened.close()
             raise
@@ -129,8 +134,9 @@ def router(
         conditions: Annotated[Conditions, Depends()],
     ) -> Response:
         """Check all that GET checks, and answer its headers. No data, so no use is recorded."""
-        authorization = request.headers.getlist("authorization")
-        delivery, item = await verify_object(authorization, grant_id, name, trust)
+        allowed, item = await verify_object(asking(request, "read"), grant_id, name, trust)
+        offer_nonce(request, allowed)
+        delivery = allowed.delivery
         if conditions.unmodified(etag(item)):
             return Response(None, 304, validators(item))
         opened = await _open(sources, delivery, item)
@@ -150,8 +156,9 @@ async def _open(sources: Mapping[str, Source], delivery: Delivery, item: FileObj
 
 
 async def _record(
-    trust: Trust, delivery: Delivery, item: FileObject, part: Span, method: str = "GET"
+    trust: Trust, allowed: Allowed, item: FileObject, part: Span, method: str = "GET"
 ) -> Recorded:
+    delivery = allowed.delivery
     use = Use(
         grant_id=delivery.grant_id,
         client_id=delivery.client_id,
@@ -161,5 +168,6 @@ async def _record(
         first_byte=part.first,
         last_byte=part.last,
         rev=delivery.rev,
+        proof=allowed.proof,
     )
     return await record(trust, delivery, use)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request, Response
 
 from connectors.forward.headers import HeaderRefused
+from connectors.gateway.asking import asking, offer_nonce
 from connectors.gateway.call_rules import check_length, may_call
 from connectors.gateway.door import Use
 from connectors.gateway.forwarded import ForwardedCall
@@ -35,8 +36,9 @@ def add_routes(routes: APIRouter, trust: Trust, source: HttpSource) -> None:
 
     async def call(request: Request, grant_id: GrantId, path: CallPath) -> Response:
         """Call a platform's service under a grant. Each call that reaches it is a recorded use."""
-        authorization = request.headers.getlist("authorization")
-        delivery = await verify_grant(authorization, grant_id, trust)
+        allowed = await verify_grant(asking(request, "call"), grant_id, trust)
+        offer_nonce(request, allowed)
+        delivery = allowed.delivery
         asked = may_call(delivery, request.scope)
         service = await source.find(delivery.provider_id, delivery.source)
         check_length(asked, service.limits.request_bytes)
@@ -58,6 +60,7 @@ def add_routes(routes: APIRouter, trust: Trust, source: HttpSource) -> None:
                     first_byte=-1,
                     last_byte=-1,
                     rev=delivery.rev,
+                    proof=allowed.proof,
                 ),
             )
         except BaseException:

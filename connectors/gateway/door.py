@@ -78,11 +78,20 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class UsedProof:
+    """A proof of possession that a use takes along: `key` is met once, until `expires_ms`."""
+
+    key: str
+    expires_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Use:
     """One file request: bytes `first_byte` to `last_byte` inclusive; or one call: -1 and -1.
 
     `object_name` is the file's, or `METHOD /path` of the call; `object_version` the file's sha256,
-    or that of the endpoint's description. `rev` is the grant's as the gateway saw it.
+    or that of the endpoint's description. `rev` is the grant's as the gateway saw it. `proof` came
+    with the token, if it is bound to a key: recorded with the use, so that it is never used again.
     """
 
     grant_id: str
@@ -93,6 +102,7 @@ class Use:
     first_byte: int
     last_byte: int
     rev: int
+    proof: UsedProof | None = None
 
 
 class DoorRefused(Exception):

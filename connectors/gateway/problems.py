@@ -36,9 +36,16 @@ _TITLES = {
     507: "No room",
 }
 
+_ALGS = "ES256 PS256 EdDSA"  # of DPoP proofs
+
 _HINTS = {
-    "token_missing": "Send `Authorization: Bearer TOKEN` with a token that was issued for this "
-    "grant (scope=grant:ID at the exchange's token endpoint).",
+    "token_missing": "Send `Authorization: DPoP TOKEN` and a proof, or `Bearer TOKEN`, with a "
+    "token that was issued for this grant (scope=grant:ID at the exchange's token endpoint).",
+    "dpop_proof_missing": "The token is bound to a key: send `Authorization: DPoP TOKEN` and a "
+    "proof signed with that key (RFC 9449).",
+    "dpop_nonce_needed": "Sign the proof again, with the nonce of the header DPoP-Nonce.",
+    "dpop_replayed": "Sign a new proof for each request (RFC 9449 section 4.3).",
+    "action_not_granted": "The token's authorization_details say which actions it is for.",
     "grant_suspended": "A hold stands for now: the same grant works again once it is lifted. Its "
     "record at the exchange says who placed it and why.",
     "grant_revoked": "A revoked grant never returns. Request access anew.",
@@ -84,12 +91,27 @@ class GatewayProblem(Exception):
 
 
 class BadToken(GatewayProblem):
-    """The caller did not show an acceptable token (RFC 6750 section 3)."""
+    """The caller did not show an acceptable token (RFC 6750 section 3, RFC 9449 section 7.1)."""
 
-    def __init__(self, code: str, detail: str, *, hint: str | None = None) -> None:
-        # Section 3.1: no error code where no authentication was tried.
-        challenge = "Bearer" if code == "token_missing" else 'Bearer error="invalid_token"'
-        super().__init__(code, 401, detail, hint=hint, headers={"WWW-Authenticate": challenge})
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        hint: str | None = None,
+        scheme: str = "bearer",
+        error: str = "invalid_token",
+        nonce: str | None = None,
+    ) -> None:
+        # Section 3.1: no error code where no authentication was tried; both schemes then.
+        bearer, dpop = f'Bearer error="{error}"', f'DPoP error="{error}", algs="{_ALGS}"'
+        challenge = dpop if scheme == "dpop" else bearer
+        if code == "token_missing":
+            challenge = f'DPoP algs="{_ALGS}", Bearer'
+        headers = {"WWW-Authenticate": challenge}
+        if nonce is not None:
+            headers["DPoP-Nonce"] = nonce
+        super().__init__(code, 401, detail, hint=hint, headers=headers)
 
 
 class Refused(GatewayProblem):

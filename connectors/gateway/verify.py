@@ -1,8 +1,9 @@
 """The gateway's critical path: from a request's headers to what it may have. Fails closed.
 
-    1. bearer       one Authorization header, of one bearer token
-    2. token        signature, issuer, audience (this connector) and lifetime, checked locally
-    3. grant        the token is for the grant that the path names
+    1. shown        one Authorization header, of one token
+    2. token        signature, issuer, audience (this connector) and lifetime, checked locally; the
+                    proof of the key that it is bound to, for this very request (RFC 9449)
+    3. grant        the token is for the grant that the path names, and for what is asked to be done
     4. list         the platform's status list says valid, where this gateway follows one
     5. look up      the exchange's word on what the grant allows now
     6. client       the token's client and organisation are the grant's
@@ -15,12 +16,21 @@ moment later: `Door.record` rechecks the grant's rev before anything is delivere
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from connectors.gateway.door import Delivery, Door, DoorRefused, DoorUnavailable, FileObject
+from connectors.gateway.door import (
+    Delivery,
+    Door,
+    DoorRefused,
+    DoorUnavailable,
+    FileObject,
+    UsedProof,
+)
 from connectors.gateway.problems import BadToken, GatewayProblem, NotHere, NotNow, Refused
 from connectors.gateway.status import StatusSource, check_status
+from exchange.formats.dpop import MAX_AGE, Proof, ProofRefused
+from exchange.formats.shown import Nonces, Replays, Shown, check_shown
 from exchange.formats.tokens import GrantToken, KeySet, TokenRefused, verify_grant_token
 
 KNOWN_OBLIGATIONS: Final = frozenset(
@@ -41,37 +51,65 @@ MAX_TOKEN: Final = 8192
 class Trust:
     """Whom the gateway believes, and who it is: settings, never a request's headers.
 
-    `audience` is this connector's registered URL; `clock` gives UTC milliseconds. `status` is asked
-    where the door reads no rows; the mounted gateway's does.
+    `audience` is this connector's registered URL; `clock` gives UTC milliseconds; `nonces` are
+    those of proofs. `status` is asked where the door reads no rows; the mounted gateway's does.
     """
 
     door: Door
     keys: Callable[[], KeySet]
+    nonces: Nonces
     issuer: str
     audience: str
     clock: Callable[[], int]
     status: StatusSource | None = None
+    replays: Replays = field(default_factory=Replays)
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What of a request decides: every Authorization and DPoP header, and what is asked for.
+
+    `path` is as it was sent, below the connector's URL; `action` is what it would do.
+    """
+
+    authorization: Sequence[str]
+    proofs: Sequence[str]
+    method: str
+    path: str
+    action: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What the grant allows, and the proof that a use of it takes along."""
+
+    delivery: Delivery
+    proof: UsedProof | None = None
+    nonce: str | None = None  # for the next proof, where that of this one grows old
 
 
 async def verify_grant(
-    authorization: Sequence[str],
+    asking: Asking,
     grant_id: str,
     trust: Trust,
     enforced: frozenset[str] = KNOWN_OBLIGATIONS,
-) -> Delivery:
-    """Walk checks 1 to 8 for all values of the Authorization header; raises GatewayProblem.
+) -> Allowed:
+    """Walk checks 1 to 8; raises GatewayProblem.
 
     `enforced` are the obligations that are, for what is asked.
     """
-    # 1. bearer
-    received = _bearer(authorization)
+    # 1. shown
+    shown = _shown(asking, trust)
 
     # 2. token
-    token = _verified(received, trust)
+    token = _verified(shown, trust)
+    proof = _proof(shown, token, trust)
 
     # 3. grant: before the look-up, so that a token says nothing about other grants
     if token.grant_id != grant_id:
         raise Refused("token_for_another_grant", "This token was issued for another grant.")
+    if asking.action is not None and asking.action not in _actions(token):
+        raise Refused("action_not_granted", f"This token is not for the action {asking.action}.")
 
     # 4. list
     check_status(trust.status, token)
@@ -92,45 +130,77 @@ async def verify_grant(
     # 8. obligations
     if unknown := sorted(delivery.obligations.keys() - enforced):
         raise Refused("obligation_unknown", f"This gateway cannot enforce: {', '.join(unknown)}.")
-    return delivery
+    if proof is None:
+        return Allowed(delivery)
+    now = trust.clock() / 1000
+    is_young = trust.nonces.is_fresh(proof.nonce, now, MAX_AGE / 2)
+    used = UsedProof(proof.once_key, proof.expires * 1000)
+    return Allowed(delivery, used, None if is_young else trust.nonces.make(now))
 
 
 async def verify_object(
-    authorization: Sequence[str], grant_id: str, name: str, trust: Trust
-) -> tuple[Delivery, FileObject]:
+    asking: Asking, grant_id: str, name: str, trust: Trust
+) -> tuple[Allowed, FileObject]:
     """Walk all nine checks; raises GatewayProblem."""
-    delivery = await verify_grant(authorization, grant_id, trust, OF_FILES)
+    allowed = await verify_grant(asking, grant_id, trust, OF_FILES)
 
     # 9. object
-    for item in delivery.objects:
+    for item in allowed.delivery.objects:
         if item.name == name:
-            return delivery, item
+            return allowed, item
     raise NotHere("object_not_found", "The grant's offering has no object of this name.")
 
 
-def _bearer(values: Sequence[str]) -> str:
-    """RFC 6750 section 2.1; tokens in forms and URLs are not looked at."""
+def _shown(asking: Asking, trust: Trust) -> Shown:
+    """RFC 6750 section 2.1, RFC 9449 section 7.1; tokens in forms and URLs are not looked at."""
+    values = asking.authorization
     if not values:
         raise BadToken("token_missing", "This needs a token for the grant.")
     scheme, _, token = values[0].partition(" ")
-    if len(values) > 1 or scheme.lower() != "bearer" or not token or " " in token:
-        raise BadToken("token_malformed", "Send one header: Authorization: Bearer TOKEN.")
+    scheme = scheme.lower()
+    if len(values) > 1 or scheme not in ("bearer", "dpop") or not token or " " in token:
+        raise BadToken(
+            "token_malformed", "Send one header: Authorization: DPoP TOKEN, or Bearer TOKEN."
+        )
     if len(token) > MAX_TOKEN:
         raise BadToken("token_malformed", f"A token has {MAX_TOKEN} characters at most.")
-    return token
+    return Shown(scheme, token, asking.proofs, asking.method, trust.audience + asking.path)
 
 
-def _verified(received: str, trust: Trust) -> GrantToken:
+def _verified(shown: Shown, trust: Trust) -> GrantToken:
     try:
         return verify_grant_token(
-            received,
+            shown.token,
             trust.keys(),
             issuer=trust.issuer,
             audience=trust.audience,
             now=trust.clock() / 1000,
         )
     except TokenRefused as refused:
-        raise BadToken(refused.code, refused.detail) from refused
+        raise BadToken(refused.code, refused.detail, scheme=shown.scheme) from refused
+
+
+def _proof(shown: Shown, token: GrantToken, trust: Trust) -> Proof | None:
+    now = trust.clock() / 1000
+    try:
+        return check_shown(shown, token.jkt, now, trust.nonces, trust.replays)
+    except ProofRefused as refused:
+        is_nonce = refused.code == "dpop_nonce_needed"
+        raise BadToken(
+            refused.code,
+            f"The DPoP proof is refused: {refused.detail}.",
+            scheme="bearer" if token.jkt is None else "dpop",
+            error="use_dpop_nonce" if is_nonce else "invalid_dpop_proof",
+            nonce=trust.nonces.make(now) if is_nonce else None,
+        ) from refused
+
+
+def _actions(token: GrantToken) -> frozenset[str]:
+    """Return what a token is for; one that says nothing of it is for nothing."""
+    said = [each.get("actions") for each in token.authorization_details]
+    return frozenset(
+        name for each in said if isinstance(each, list) for name in each if isinstance(name, str)
+    )
 
 
 async def _look_up(grant_id: str, door: Door) -> Delivery:

@@ -6,7 +6,7 @@ from typing import Any
 
 from exchange.access.acts import MAX_STEPS, PENDING, RULES, SETTLING, Act, after
 from exchange.access.approve_request import Done
-from exchange.access.keys import waits_under
+from exchange.access.keys import refused_once, waits_under
 from exchange.access.model import Answer
 from exchange.access.record_decision import form_commitment, salted_form
 from exchange.access.record_step import moved, record_step
@@ -119,10 +119,14 @@ async def _step(
         return Write([event], reads=reads, inserts=[row])
     once: list[Once] = []
     forgets: list[str] = []
+    replaces: list[Once] = []
     if held.status == PENDING and state.status != PENDING:
         forgets = [waits_under(held)]
+        replaces = refused_once(held, now) if state.status == "rejected" else []
     elif held.status != PENDING:  # it pends again, and answers again whoever asks the same
         changed["approvals"] = []
         once = [Once(waits_under(held), state.until_ms, {"id": held.request_id})]
     update = moved(held, state, **changed)
-    return Write([event], inserts=[row], updates=[update], once=once, forgets=forgets)
+    return Write(
+        [event], inserts=[row], updates=[update], once=once, forgets=forgets, replaces=replaces
+    )

@@ -73,7 +73,7 @@ async def authorize_grant(
         grant.id,
         grant.offering_id,
         grant.ends_ms,
-        [_details(grant, current.terms.kind)],
+        [details_of(grant, current.terms.kind)],
         {
             (GRANTS, grant.id): grant.rev,
             (OFFERINGS, current.id): current.rev,
@@ -107,7 +107,7 @@ async def input_of(desk: Desk, grant: Grant, around: Around, now: int) -> Policy
     )
 
 
-def _details(grant: Grant, kind: str) -> dict[str, Any]:
+def details_of(grant: Grant, kind: str) -> dict[str, Any]:
     """Return the grant as RFC 9396 authorization details."""
     return {
         "type": kind,

@@ -1,7 +1,7 @@
 """What the clock does to requests that nobody acts on: a reminder half-way, a lapse at the end."""
 
 from exchange.access.acts import NEVER_MS, settled
-from exchange.access.keys import waits_under
+from exchange.access.keys import refused_once, waits_under
 from exchange.access.model import Answer
 from exchange.access.record_step import moved, record_step
 from exchange.access.request_access import Desk
@@ -27,7 +27,13 @@ def _lapse(desk: Desk, held: Answer, now: int) -> Write:
     more = {"waited_for": held.waits_for}
     event, row = record_step(desk.ledger, held, "lapsed", None, "", now, more)
     update = moved(held, settled("lapsed", now))
-    return Write([event], inserts=[row], updates=[update], forgets=[waits_under(held)])
+    return Write(
+        [event],
+        inserts=[row],
+        updates=[update],
+        forgets=[waits_under(held)],
+        replaces=refused_once(held, now),
+    )
 
 
 def _remind(desk: Desk, held: Answer, now: int) -> Write:

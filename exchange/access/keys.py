@@ -41,6 +41,23 @@ def pending_key(ask_key: str, version: int) -> str:
     return f"{ask_key}:pending:{version}"
 
 
+def refused_key(ask_key: str, version: int) -> str:
+    """Return the once key under which people's refusal answers a token request that asks again."""
+    return f"{ask_key}:refused:{version}"
+
+
+def refused_once(held: Answer, now: int) -> list[Once]:
+    """Return the key of a request that was rejected or lapsed: for a day it answers a poll.
+
+    A program that asks at the token endpoint again and again learns so that nobody will say yes,
+    where it would ask anew otherwise. POST /v1/access-requests asks anew.
+    """
+    if held.renews is not None:
+        return []
+    key = refused_key(held.ask.key(held.client_id), held.offering_version)
+    return [Once(key, now + DAY_MS, {"id": held.request_id})]
+
+
 def waits_under(held: Answer) -> str:
     """Return the once key under which a pending request stands, to be freed when it is settled."""
     if held.renews is not None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from exchange.access.acts import Next, settled, waiting
-from exchange.access.keys import pending_key, renewal_key, waits_under
+from exchange.access.keys import pending_key, refused_key, renewal_key, waits_under
 from exchange.access.model import Answer, Ask, Grant, RequestStatus, Said
 from exchange.access.parties import Parties
 from exchange.access.record_step import moved
@@ -88,16 +88,26 @@ class Record:
         self._event = self._leaf(ledger, input_hash, result_hash)
         self.state = self._state()
 
-    def write(self, reads: Mapping[RowKey, int], once: Sequence[Once], ask_key: str) -> Write:
+    def write(
+        self,
+        reads: Mapping[RowKey, int],
+        once: Sequence[Once],
+        ask_key: str,
+        *,
+        polls: bool = False,
+    ) -> Write:
         """Return the rows and the leaf of a new request as one write.
 
         Whatever was decided: where a grant or a pending request of the same question stands, it
-        answers, and this decision leaves nothing behind.
+        answers, and this decision leaves nothing behind. For a program that `polls` so does a
+        refusal by people; whoever else asks puts an end to that.
         """
+        version, refused = self._parties.offering.version, []
         if self._renews is None:
-            stands = [ask_key, pending_key(ask_key, self._parties.offering.version)]
+            refused = [refused_key(ask_key, version)]
+            stands = [ask_key, pending_key(ask_key, version), *(refused if polls else ())]
         else:
-            stands = [renewal_key(self._renews.id, self._parties.offering.version)]
+            stands = [renewal_key(self._renews.id, version)]
         return Write(
             [self._event],
             reads=reads,
@@ -105,6 +115,7 @@ class Record:
             updates=self._prolonged(),
             once=once,
             unless=stands,
+            forgets=refused,
             replaces=self._prolonged_key(),
         )
 

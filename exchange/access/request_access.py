@@ -14,7 +14,7 @@
 walks and the answer is 503.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from exchange.access.acts import PENDING
@@ -31,7 +31,7 @@ from exchange.errors import BadInput, Conflict, ExchangeError, Forbidden, Unavai
 from exchange.http import Caller
 from exchange.ledger.ledger import Ledger
 from exchange.ledger.once import PREFIX, first_outcome, idempotency
-from exchange.ledger.write import Met, Stale
+from exchange.ledger.write import Committed, Met, Once, RowKey, Stale
 from exchange.participants.store import Participants, acting
 from exchange.policy.activate import PolicyInForce
 from exchange.policy.model import (
@@ -109,8 +109,47 @@ async def _walk(
     *,
     fresh: bool,
 ) -> Answer:
+    def once(request_id: str) -> Sequence[Once]:
+        return idempotency(caller.client_id, idempotency_key, body, request_id)
+
+    walked = await take_walk(desk, caller, ask, once, fresh=fresh)
+
+    # 7. the answer
+    if isinstance(walked.result, Met):
+        return await answered(desk, caller, walked.ask, walked.result, body)
+    return walked.record.answer(walked.result.first_index, walked.result.receipts[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """What a walk came to; where a once key was met, nothing was written."""
+
+    ask: Ask
+    parties: Parties
+    record: Record
+    result: Committed | Met
+
+
+async def take_walk(
+    desk: Desk,
+    caller: Caller,
+    ask: Ask,
+    once: Callable[[str], Sequence[Once]],
+    reads: Mapping[RowKey, int] | None = None,
+    *,
+    fresh: bool,
+    polls: bool = False,
+    kind: str | None = None,
+) -> Walked:
+    """Take steps 1 to 6, with the once keys of a new request's id, and more rows to recheck.
+
+    `kind` is what the offering has to be, if that was said. Raises Stale where something that was
+    read has changed, and all that `request_access` raises.
+    """
     # 1. who asks, for what
     parties = await load_parties(desk, caller, ask.offering_id, fresh=fresh)
+    if kind not in (None, parties.offering.terms.kind):
+        raise BadInput("kind_wrong", f"The offering is no {kind}.", status=422)
     ask = apply(parties.offering, ask, fresh=fresh)
 
     # 2. the input document
@@ -122,20 +161,17 @@ async def _walk(
 
     # 5. the write
     record = Record(desk.ledger, parties, ask, decision, document, now)
-    reads, request_id = parties.reads(desk.policy), record.request_id
-    ask_key = ask.key(caller.client_id)
-    once = [
-        *idempotency(caller.client_id, idempotency_key, body, request_id),
-        ask_once(decision, ask, ask_key, parties.offering.version, request_id, reads, now),
+    basis, request_id = parties.reads(desk.policy), record.request_id
+    ask_key, version = ask.key(caller.client_id), parties.offering.version
+    keys = [
+        *once(request_id),
+        ask_once(decision, ask, ask_key, version, request_id, basis, now),
     ]
+    seen = {**basis, **acting(caller), **(reads or {})}
 
     # 6. the commit
-    result = await desk.ledger.commit(record.write({**reads, **acting(caller)}, once, ask_key))
-
-    # 7. the answer
-    if isinstance(result, Met):
-        return await answered(desk, caller, ask, result, body)
-    return record.answer(result.first_index, result.receipts[0])
+    result = await desk.ledger.commit(record.write(seen, keys, ask_key, polls=polls))
+    return Walked(ask, parties, record, result)
 
 
 def apply(offering: Offering, ask: Ask, *, fresh: bool) -> Ask:

@@ -188,7 +188,7 @@ def _call(
 def _take_part(step: Steps, sme: Session, offering: str, world: World) -> None:
     say = step.say
     step("The SME", "authenticates by OAuth: client_credentials with private_key_jwt.")
-    sme.token()
+    sme.sign_in()
     say.line("client %(client)s has a token for five minutes", client=sme.profile.client_id)
 
     step("The SME", "asks for access, for the purpose %(purpose)s.", purpose=PURPOSE)

@@ -68,7 +68,7 @@ def profile_set(
     with in_words(as_json=as_json):
         me = Session(joined)
         try:
-            me.token()
+            me.sign_in()
         finally:
             me.close()
         update_profile(profile, joined)
@@ -92,7 +92,7 @@ def profile_token(
     scope: Annotated[str, typer.Option(help="Scopes, or grant:ID for a delivery")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Print an access token, for curl."""
+    """Print a bearer token, for curl: of a client that may have such."""
     with session(profile, as_json=as_json) as me:
         token = me.token(scope)
     if as_json:

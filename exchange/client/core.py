@@ -15,11 +15,13 @@ from exchange.client.errors import (
     refused,
 )
 from exchange.client.flow import Body, Flow, Pause, Send, Sink
+from exchange.client.possession import Possession, Token
 from exchange.client.profile import Profile
 from exchange.formats.errors import FormatError
 from exchange.formats.tokens import make_client_assertion
 
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+TOKEN_PATH = "/oauth/token"  # noqa: S105
 EARLY_SECONDS = 20
 ATTEMPTS = 4
 NOT_NOW = (429, 502, 503, 504)
@@ -31,27 +33,43 @@ class Core:
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
-        self._tokens: dict[str, tuple[str, float]] = {}
+        self.possession = Possession()
+        self._tokens: dict[tuple[str, bool], tuple[Token, float]] = {}
 
-    def token(self, scope: str = "") -> Flow[str]:
-        """Return an access token; `grant:ID` as scope gives one for that grant's deliveries."""
-        known = self._tokens.get(scope)
+    def token(self, scope: str = "", *, bound: bool = True) -> Flow[Token]:
+        """Return an access token; `grant:ID` as scope gives one for that grant's deliveries.
+
+        It is bound to this conversation's key, or good for whoever holds it: raises Refused where
+        the client gets none such.
+        """
+        known = self._tokens.get((scope, bound))
         if known is not None and known[1] > time.monotonic():
             return known[0]
-        form = {
-            "grant_type": "client_credentials",
-            "client_assertion_type": ASSERTION,
-            "client_assertion": self.assertion(),
-        }
-        if scope:
-            form["scope"] = scope
-        answer = as_json(checked((yield Send("POST", "/oauth/token", options={"data": form}))))
+        answer = yield from self.ask_for_token({"scope": scope} if scope else {}, bound=bound)
         try:
-            token, seconds = str(answer["access_token"]), float(answer["expires_in"])
+            token = Token(str(answer["access_token"]), str(answer["token_type"]).lower())
+            seconds = float(answer["expires_in"])
         except (KeyError, TypeError, ValueError) as error:
             raise NotAnExchange(f"{self.profile.url} gives no token, and no reason.") from error
-        self._tokens[scope] = (token, time.monotonic() + seconds - EARLY_SECONDS)
+        self._tokens[(scope, bound)] = (token, time.monotonic() + seconds - EARLY_SECONDS)
         return token
+
+    def ask_for_token(self, form: Mapping[str, str], *, bound: bool = True) -> Flow[Any]:
+        """Send one token request, with what it asks for; raises Refused."""
+        for again in (True, False):
+            sent = {
+                "grant_type": "client_credentials",
+                "client_assertion_type": ASSERTION,
+                "client_assertion": self.assertion(),
+                **form,
+            }
+            headers = {}
+            if bound:
+                headers["DPoP"] = self.possession.proof("POST", self.issuer() + TOKEN_PATH)
+            response = yield Send("POST", TOKEN_PATH, headers, {"data": sent})
+            if not (self.possession.learns(response) and again):
+                break
+        return as_json(checked(response))
 
     def assertion(self) -> str:
         """Return a fresh client assertion (RFC 7523 section 3), good once and for a minute."""
@@ -82,21 +100,36 @@ class Core:
         **options: Any,
     ) -> Flow[httpx.Response]:
         """Send one request with a token, or without where `scope` is None; raises Refused."""
-        is_kept = scope is not None and scope in self._tokens
-        for again in (is_kept, False):
+        mends = {"nonce", "token"} if (scope, True) in self._tokens else {"nonce"}
+        while True:
             sent = dict(headers or {})
             if scope is not None:
-                sent["Authorization"] = f"Bearer {(yield from self.token(scope))}"
+                token = yield from self.token(scope)
+                sent |= self.shows(token, method, path)
             response = yield Send(method, path, sent, options, body, sink)
-            if response.status_code != httpx.codes.UNAUTHORIZED or not again:
+            lacks = "nonce" if self.possession.learns(response) else "token"
+            if scope is None or response.status_code != httpx.codes.UNAUTHORIZED:
                 break
-            self._tokens.pop(scope or "", None)  # it ended early: the exchange has other keys now
+            if lacks not in mends:
+                break
+            mends.remove(lacks)
+            if lacks == "token":
+                self._tokens.pop(
+                    (scope, True), None
+                )  # it ended early: the exchange has other keys now
         if response.status_code == httpx.codes.TEMPORARY_REDIRECT and sink is not None:
             # To the store of a platform that chose so. It gets no token of ours, and the ETag in
             # our conditions is not its own; what comes is held against its checksum anyway.
             sent = {k: v for k, v in (headers or {}).items() if k in ("Range", "Accept-Encoding")}
             response = yield Send("GET", _elsewhere(response), sent, sink=sink)
         return checked(response)
+
+    def shows(self, token: Token, method: str, path: str) -> dict[str, str]:
+        """Return the headers that show a token at a path, or at a URL of the gateway."""
+        url = httpx.URL(path)
+        if url.is_relative_url:
+            url = httpx.URL(f"{self.issuer()}/{path.lstrip('/')}")
+        return self.possession.shows(token, method, str(url.copy_with(query=None, fragment=None)))
 
     def get(self, path: str, *, scope: str | None = "", **params: Any) -> Flow[Any]:
         """Return the JSON at a path; parameters that are None are left out."""

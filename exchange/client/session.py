@@ -67,8 +67,15 @@ class Session:
             return response
 
     def token(self, scope: str = "") -> str:
-        """Return an access token; `grant:ID` as scope gives one for that grant's deliveries."""
-        return self.run(self.core.token(scope))
+        """Return a bearer token, for a client that may have one: whoever holds it may use it.
+
+        `grant:ID` as scope gives one for that grant's deliveries. Raises Refusal.
+        """
+        return self.run(self.core.token(scope, bound=False)).value
+
+    def sign_in(self) -> None:
+        """Get a token, as every request does that needs one; raises Refusal."""
+        self.run(self.core.token())
 
     def assertion(self) -> str:
         """Return a fresh client assertion (RFC 7523 section 3), good once and for a minute."""
@@ -85,7 +92,8 @@ class Session:
     @contextmanager
     def stream(self, url: str, *, scope: str = "") -> Iterator[httpx.Response]:
         """Open an answer to be read piece by piece, as it was sent; raises Refusal."""
-        headers = {"Authorization": f"Bearer {self.token(scope)}", "Accept-Encoding": "identity"}
+        shown = self.core.shows(self.run(self.core.token(scope)), "GET", url)
+        headers = {**shown, "Accept-Encoding": "identity"}
         with self.http.stream("GET", url, headers=headers) as response:
             if not response.is_success:
                 response.read()

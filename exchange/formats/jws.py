@@ -3,7 +3,7 @@
 BASE64URL(header) "." BASE64URL(claims) "." BASE64URL(signature)
 
 The header holds alg, kid and typ and nothing else, so no `crit`, and no `jwk`, `jku`, `x5u` or
-`x5c` with which a token would bring its own key.
+`x5c` with which a token would bring its own key. A DPoP proof does bring one (dpop.py).
 """
 
 import json
@@ -25,6 +25,7 @@ from exchange.formats.errors import FormatError
 from exchange.formats.jwk import PrivateKey, PublicKey, decode_base64url, encode_base64url
 
 MAX_BYTES = 8192
+_HEADER = frozenset({"alg", "kid", "typ"})
 
 Code = Literal[
     "token_malformed",  # not a JWS of ours, or a claim is missing or of the wrong type
@@ -35,7 +36,7 @@ Code = Literal[
     "token_audience_wrong",
     "token_expired",
     "token_not_yet_valid",
-    "token_bound",  # to a key (RFC 7800), whose proof nobody checks here
+    "token_bound",  # by a method of RFC 7800 that is not known here
     "token_kind_wrong",  # a grant token where an API token is due, or the reverse
 ]
 
@@ -63,8 +64,13 @@ class ReceivedJws:
     signature: bytes
 
 
-def read_jws(token: str, most: int = MAX_BYTES) -> ReceivedJws:
-    """Read a compact JWS, its size bounded before anything is decoded; raises TokenRefused."""
+def read_jws(
+    token: str, most: int = MAX_BYTES, members: frozenset[str] = _HEADER
+) -> ReceivedJws:
+    """Read a compact JWS, its size bounded before anything is decoded; raises TokenRefused.
+
+    Its header may have `members` and no others.
+    """
     if len(token) > most:
         raise TokenRefused("token_malformed", f"more than {most} bytes")
     parts = token.split(".")
@@ -75,8 +81,9 @@ def read_jws(token: str, most: int = MAX_BYTES) -> ReceivedJws:
     except FormatError:
         raise TokenRefused("token_malformed", "not base64url") from None
     header = read_json(raw[0])
-    if not header.keys() <= {"alg", "kid", "typ"}:
-        raise TokenRefused("token_header_refused", "only alg, kid and typ belong in the header")
+    if not header.keys() <= members:
+        names = ", ".join(sorted(members))
+        raise TokenRefused("token_header_refused", f"only {names} belong in the header")
     signed = token[: len(parts[0]) + 1 + len(parts[1])].encode("ascii")
     return ReceivedJws(header, raw[1], signed, raw[2])
 

@@ -1,7 +1,8 @@
 """Access tokens (RFC 9068) and client assertions (RFC 7523) as JSON Web Tokens.
 
 A received token is a `str`, one that was read a `ReceivedJws`; only `verify_…` make an `ApiToken`
-or a `GrantToken`. Times are NumericDates: seconds since 1970, UTC.
+or a `GrantToken`. Whether one that is bound to a key comes with its proof, shown.py says. Times
+are NumericDates: seconds since 1970, UTC.
 """
 
 import secrets
@@ -55,7 +56,7 @@ _VERIFIED_KEPT = 4096
 
 @dataclass(frozen=True, slots=True)
 class ApiToken:
-    """A verified token for the exchange's own routes."""
+    """A verified token for the exchange's own routes; bound to the key `jkt`, if to any."""
 
     client_id: str
     org_id: str
@@ -63,6 +64,7 @@ class ApiToken:
     jti: str
     issued: int
     expires: int
+    jkt: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class StatusPlace:
 
 @dataclass(frozen=True, slots=True)
 class GrantToken:
-    """A verified token for deliveries under one grant."""
+    """A verified token for deliveries under one grant; bound to the key `jkt`, if to any."""
 
     client_id: str
     org_id: str
@@ -84,6 +86,7 @@ class GrantToken:
     jti: str
     issued: int
     expires: int
+    jkt: str | None = None
     status: StatusPlace | None = None
 
 
@@ -142,6 +145,7 @@ def verify_api_token(
         jti=_text(claims, "jti"),
         issued=claims["iat"],
         expires=claims["exp"],
+        jkt=_bound_to(claims),
     )
 
 
@@ -166,6 +170,7 @@ def verify_grant_token(
         issued=claims["iat"],
         expires=claims["exp"],
         status=_status_place(claims.get("status")),
+        jkt=_bound_to(claims),
     )
 
 
@@ -199,9 +204,17 @@ def _verified_claims(
         raise TokenRefused("token_not_yet_valid", "the token is not valid yet")
     if claims.get("sub") != _text(claims, "client_id"):
         raise TokenRefused("token_malformed", "sub is not the client")
-    if "cnf" in claims:  # bound to a key whose proof nobody here checks: not a bearer token
-        raise TokenRefused("token_bound", "the token is bound to a key (RFC 7800)")
     return claims
+
+
+def _bound_to(claims: Mapping[str, Any]) -> str | None:
+    """Return the thumbprint of the key whose proof must come along (RFC 9449 section 6.1)."""
+    if "cnf" not in claims:
+        return None
+    cnf = claims["cnf"]
+    if not isinstance(cnf, dict) or cnf.keys() != {"jkt"}:
+        raise TokenRefused("token_bound", "the token is bound in a way that is not known here")
+    return _text(cnf, "jkt")
 
 
 def _text(claims: Mapping[str, Any], name: str) -> str:

@@ -14,6 +14,7 @@ from exchange.formats.receipt import Receipt
 from exchange.formats.tiles import Tile
 from exchange.ledger.commit import ONCE, Log
 from exchange.ledger.keep import Keeper
+from exchange.ledger.proving import spend_proof, with_proof
 from exchange.ledger.read_tile import read_tile
 from exchange.ledger.start import open_log
 from exchange.ledger.tables import Entry, LogState
@@ -77,8 +78,13 @@ class Ledger:
         return new_event(self.log_id, self.log.origin, kind, subject, data, **options)
 
     async def commit(self, write: Write) -> Committed | Met:
-        """Commit one write; raises Stale, Exhausted or Unavailable."""
-        return await self._writer.commit(write)
+        """Commit one write, and with it use up the proof of the request that led to it.
+
+        Raises Stale, Exhausted, Unavailable, or Unauthenticated for a proof that was used before.
+        """
+        result = await self._writer.commit(with_proof(write))
+        spend_proof(result)
+        return result
 
     async def met(self, keys: Sequence[str], now_ms: int) -> Met | None:
         """Return the first of these once keys that was met and has not expired."""

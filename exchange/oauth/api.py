@@ -9,13 +9,15 @@ from pydantic import BaseModel, Field
 
 from exchange.clock import now_ms
 from exchange.errors import BadInput
-from exchange.http import problem_response
+from exchange.formats.shown import Nonces
+from exchange.http import language, problem_response
 from exchange.ledger.ledger import Ledger
-from exchange.oauth import assertion, metadata, token_endpoint
+from exchange.oauth import assertion, metadata, rar, token_endpoint
 from exchange.oauth.form import MAX_BYTES, MEDIA_TYPE, check_content_type, parse_form
 from exchange.oauth.keys import TokenKeys
-from exchange.oauth.model import AuthorizeGrant, Refused
-from exchange.oauth.token_endpoint import TokenEndpoint
+from exchange.oauth.model import Access, Refused
+from exchange.oauth.secret import SecretFits, not_basic
+from exchange.oauth.token_endpoint import Incoming, TokenEndpoint
 from exchange.participants.store import Participants
 from exchange.settings import Settings
 
@@ -24,12 +26,22 @@ PUBLIC = {"Cache-Control": "public, max-age=300"}
 OTHER_METHODS = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"]
 FORM = {
     "type": "object",
-    "required": ["grant_type", "client_assertion_type", "client_assertion"],
+    "required": ["grant_type"],
     "properties": {
         "grant_type": {"type": "string", "enum": ["client_credentials"]},
         "scope": {
             "type": "string",
             "description": "Names, or grant:GRANT_ID; absent: all that your roles allow",
+        },
+        "authorization_details": {
+            "type": "string",
+            "maxLength": rar.MAX_LENGTH,
+            "description": "In place of scope: JSON, an array of one object, for access to an "
+            f"offering or a token of a grant (RFC 9396). {rar.EXAMPLE}",
+        },
+        "resource": {
+            "type": "string",
+            "description": "Where the token will be shown (RFC 8707): the issuer, or the gateway",
         },
         "client_assertion_type": {"type": "string", "enum": [assertion.TYPE]},
         "client_assertion": {
@@ -37,6 +49,11 @@ FORM = {
             "maxLength": 8192,
             "description": "A JWT signed with a key of the client: iss and sub its id, aud the "
             "issuer, jti once, exp at most 300 s ahead (RFC 7523)",
+        },
+        "client_id": {"type": "string"},
+        "client_secret": {
+            "type": "string",
+            "description": "Only of a client that the operator registered with a secret",
         },
     },
     "example": {
@@ -49,34 +66,50 @@ FORM = {
 
 
 class TokenAnswer(BaseModel):
-    """A successful answer (RFC 6749 section 5.1)."""
+    """A successful answer (RFC 6749 section 5.1); to a request for access with its grant."""
 
     access_token: str = Field(description="A JWT (RFC 9068)")
-    token_type: str = Field(examples=["Bearer"])
+    token_type: str = Field(examples=["DPoP"], description="DPoP (RFC 9449), or Bearer")
     expires_in: int = Field(description="Seconds", examples=[300])
     scope: str = Field(examples=["catalog requests"])
+    authorization_details: list[dict[str, Any]] | None = None
+    grant_id: str | None = None
+    access_request: str | None = Field(None, description="Its id")
+    receipt: str | None = Field(
+        None, description="Of a grant that was given just now: proves that the log holds it"
+    )
 
 
 class TokenError(BaseModel):
-    """An error (RFC 6749 section 5.2); a refusal by policy says why and what would help."""
+    """An error (RFC 6749 section 5.2); a refusal by policy says why and what would help.
+
+    `authorization_pending`: people decide; ask again with the same details after `interval`.
+    """
 
     error: str = Field(examples=["invalid_client"])
     error_description: str
     reasons: list[Any] | None = None
     remedies: list[Any] | None = None
+    access_request: str | None = Field(None, description="The request's id")
+    access_request_uri: str | None = None
+    interval: int | None = Field(None, description="Seconds")
+    closed: str | None = Field(None, description="How people closed the request")
+    terms_digest: str | None = Field(None, description="Of the text that must be accepted")
 
 
 def router(
     keys: TokenKeys,
+    nonces: Nonces,
     settings: Settings,
     participants: Participants,
     ledger: Ledger,
-    authorize_grant: AuthorizeGrant,
+    access: Access,
+    fits: SecretFits,
     clock: Callable[[], int] = now_ms,
 ) -> APIRouter:
     """Return the routes; raises StartUpError for an issuer that cannot be one."""
     routes = APIRouter(tags=["oauth"])
-    endpoint = TokenEndpoint(keys, settings, participants, ledger, authorize_grant, clock)
+    endpoint = TokenEndpoint(keys, nonces, settings, participants, ledger, access, fits, clock)
     document = metadata.server_metadata(settings)
 
     @routes.post(
@@ -92,14 +125,21 @@ def router(
         """Give a short-lived token to a client that proves itself (client_credentials).
 
         For the exchange's own routes: with names in `scope`, or without. For a delivery:
-        `scope=grant:GRANT_ID`; the policy is asked again each time.
+        `scope=grant:GRANT_ID`, or `authorization_details` that name the grant, or an offering: then
+        it is a request for access, decided at once or pending. The policy is asked each time. With
+        a DPoP header the token is bound to its key.
         """
         try:
-            answer = await endpoint.answer(await _read_form(request))
+            answer = await endpoint.answer(await _read(request))
         except Refused as refusal:
             headers = {**NO_STORE, **refusal.headers}
             return JSONResponse(refusal.document(), refusal.status, headers)
-        return JSONResponse(answer, headers=NO_STORE)
+        headers = (
+            {**NO_STORE, "DPoP-Nonce": endpoint.nonce()}
+            if request.headers.get("dpop")
+            else NO_STORE
+        )
+        return JSONResponse(answer, headers=headers)
 
     @routes.api_route(token_endpoint.PATH, methods=OTHER_METHODS, include_in_schema=False)
     async def not_a_post(request: Request) -> Response:
@@ -134,18 +174,20 @@ def _example(document: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
     return {200: {"content": {"application/json": {"example": document}}}}
 
 
-async def _read_form(request: Request) -> dict[str, str]:
-    if "authorization" in request.headers:  # RFC 6749 section 5.2: 401 to who tried that header
-        raise Refused(
-            "invalid_client",
-            f"Authenticate with {assertion.METHOD} in the form, not in a header.",
-            status=401,
-            headers={"WWW-Authenticate": f'Basic realm="{token_endpoint.PATH}"'},
-        )
-    check_content_type(request.headers.getlist("content-type"))
+async def _read(request: Request) -> Incoming:
+    headers = request.headers
+    authorization = headers.getlist("authorization")
+    if len(authorization) > 1:
+        raise not_basic("Send one Authorization header at most.")
+    check_content_type(headers.getlist("content-type"))
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_BYTES:
             break
-    return parse_form(bytes(body))
+    return Incoming(
+        parse_form(bytes(body)),
+        authorization[0] if authorization else None,
+        headers.getlist("dpop"),
+        language(headers.get("accept-language")),
+    )

@@ -22,7 +22,7 @@ from exchange.formats.jws import (
 )
 from exchange.ids import is_id
 from exchange.ledger.write import Once
-from exchange.oauth.model import NotAuthenticated, Party, Refused
+from exchange.oauth.model import NotAuthenticated, Party, Refused, Verified
 
 METHOD = "private_key_jwt"
 TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -44,22 +44,12 @@ class ReceivedAssertion:
     claims: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class VerifiedAssertion:
-    """Proof that the party asks; good once, so `once` must be committed before any answer."""
-
-    party: Party
-    once: Once
-
-
 def read_assertion(form: Mapping[str, str]) -> ReceivedAssertion:
     """Read the assertion out of a token request; raises Refused."""
     if "client_assertion" not in form or "client_assertion_type" not in form:
         raise Refused(
             "invalid_client", f"Authenticate with {METHOD}: client_assertion and its type."
         )
-    if "client_secret" in form:
-        raise Refused("invalid_request", "Use one way of authentication only.")
     if form["client_assertion_type"] != TYPE:
         raise Refused("invalid_client", f"The client_assertion_type must be {TYPE}.")
     try:
@@ -77,19 +67,16 @@ def read_assertion(form: Mapping[str, str]) -> ReceivedAssertion:
 
 def verify_assertion(
     received: ReceivedAssertion, party: Party | None, *, issuer: str, now_ms: int
-) -> VerifiedAssertion:
+) -> Verified:
     """Verify the assertion as `party`'s; raises Refused, NotAuthenticated where the rows decide."""
     _check_header(received.jws.header)
     once = _check_claims(received, issuer, now_ms)
     # One answer for an unknown client, an unknown key and a wrong signature: ids are not guessable
     # by asking here.
-    if party is None or not _is_signed(received.jws, party):
+    if party is None or party.client.auth_method != METHOD or not _is_signed(received.jws, party):
         raise NotAuthenticated("The assertion is not signed with a registered key of this client.")
-    if party.client.status != "active":
-        raise NotAuthenticated("This client is disabled.")
-    if party.member is not None and party.member.status != "active":
-        raise NotAuthenticated("The person whose client this is was removed.")
-    return VerifiedAssertion(party, once)
+    party.check_active()
+    return Verified(party, [once])
 
 
 def _check_header(header: Mapping[str, Any]) -> None:

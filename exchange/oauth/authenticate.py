@@ -1,11 +1,15 @@
-"""Who calls an API route: an API token, and the records of today."""
+"""Who calls an API route: an API token, its proof where it is bound, and the records of today."""
 
 from collections.abc import Callable
 
 from exchange.clock import now_ms
 from exchange.errors import Unauthenticated
-from exchange.formats.tokens import KeySet, TokenRefused, verify_api_token
-from exchange.http import Caller
+from exchange.formats.dpop import MAX_AGE, Proof, ProofRefused
+from exchange.formats.shown import Nonces, Replays, Shown, check_shown
+from exchange.formats.tokens import ApiToken, KeySet, TokenRefused, verify_api_token
+from exchange.http import Caller, Presented
+from exchange.ledger.proving import proof_used, prove
+from exchange.ledger.write import Once
 from exchange.participants.model import Client, Member, scopes_left, scopes_of
 from exchange.participants.store import Participants
 from exchange.settings import Settings
@@ -14,34 +18,80 @@ RENEW = "POST /oauth/token gives a new one."
 
 
 class Authenticator:
-    """Turns a received token into the caller; the app's `authenticate`."""
+    """Turns a presented token into the caller; the app's `authenticate`."""
 
     def __init__(
         self,
-        keys: KeySet,
+        keys: Callable[[], KeySet],
+        nonces: Nonces,
         settings: Settings,
         participants: Participants,
         clock: Callable[[], int] = now_ms,
     ) -> None:
-        self._keys, self._participants, self._clock = keys, participants, clock
+        self._keys, self._nonces, self._clock = keys, nonces, clock
+        self._participants = participants
         self._issuer = settings.issuer_url
+        self._replays = Replays()
 
-    async def __call__(self, token: str) -> Caller:
-        """Return the caller; raises Unauthenticated.
+    def verify(self, presented: Presented) -> tuple[ApiToken, str | None]:
+        """Return the verified token, and a nonce where that of its proof grows old.
+
+        Raises Unauthenticated.
+        """
+        now = self._clock() / 1000
+        try:
+            known = verify_api_token(
+                presented.token,
+                self._keys(),
+                issuer=self._issuer,
+                audience=self._issuer,
+                now=now,
+            )
+        except TokenRefused as error:
+            raise Unauthenticated(
+                error.code,
+                f"The token is refused: {error.detail}.",
+                hint=RENEW,
+                scheme=presented.scheme,
+            ) from error
+        proof = self._proof(presented, known, now)
+        if proof is None:
+            prove(None)
+            return known, None
+        prove(Once(proof.once_key, proof.expires * 1000))
+        is_young = self._nonces.is_fresh(proof.nonce, now, MAX_AGE / 2)
+        return known, None if is_young else self._nonces.make(now)
+
+    def _proof(self, presented: Presented, known: ApiToken, now: float) -> Proof | None:
+        """Judge the proof against the URL that the settings and the path make, never the Host."""
+        shown = Shown(
+            presented.scheme,
+            presented.token,
+            presented.proofs,
+            presented.method,
+            self._issuer + presented.path,
+        )
+        try:
+            return check_shown(shown, known.jkt, now, self._nonces, self._replays)
+        except ProofRefused as error:
+            if error.code == "dpop_replayed":
+                raise proof_used() from error
+            is_nonce = error.code == "dpop_nonce_needed"
+            raise Unauthenticated(
+                error.code,
+                f"The DPoP proof is refused: {error.detail}.",
+                hint="RFC 9449 says how to send one; GET /.well-known/oauth-authorization-server "
+                "says which algorithms may sign it.",
+                scheme="bearer" if known.jkt is None else "dpop",
+                error="use_dpop_nonce" if is_nonce else "invalid_dpop_proof",
+                headers={"DPoP-Nonce": self._nonces.make(now)} if is_nonce else None,
+            ) from error
+
+    async def caller(self, known: ApiToken) -> Caller:
+        """Return whose a verified token is; raises Unauthenticated.
 
         Roles and what they allow come from the record: a token never outlives either.
         """
-        try:
-            known = verify_api_token(
-                token,
-                self._keys,
-                issuer=self._issuer,
-                audience=self._issuer,
-                now=self._clock() / 1000,
-            )
-        except TokenRefused as error:
-            detail = f"The token is refused: {error.detail}."
-            raise Unauthenticated(error.code, detail, hint=RENEW) from error
         client = await self._participants.clients.get(known.client_id)
         if client is None or client.org_id != known.org_id or client.status != "active":
             raise Unauthenticated("client_disabled", "The token's client is disabled.")

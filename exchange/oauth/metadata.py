@@ -5,8 +5,10 @@ from typing import Any
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 
 from exchange.errors import StartUpError
-from exchange.oauth.assertion import METHOD, SIGNING_ALGORITHMS
-from exchange.oauth.server import GRANT_TYPES
+from exchange.oauth import dpop
+from exchange.oauth.assertion import SIGNING_ALGORITHMS
+from exchange.oauth.rar import TYPES
+from exchange.oauth.server import GRANT_TYPES, METHODS
 from exchange.oauth.token_endpoint import PATH as TOKEN_PATH
 from exchange.participants.model import SCOPES
 from exchange.settings import Settings
@@ -25,8 +27,10 @@ def server_metadata(settings: Settings) -> dict[str, Any]:
         "response_types_supported": [],
         "grant_types_supported": list(GRANT_TYPES),
         "scopes_supported": sorted(frozenset().union(*SCOPES.values())),
-        "token_endpoint_auth_methods_supported": [METHOD],
+        "token_endpoint_auth_methods_supported": list(METHODS),
         "token_endpoint_auth_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
+        "dpop_signing_alg_values_supported": list(dpop.SIGNING_ALGORITHMS),
+        "authorization_details_types_supported": list(TYPES),
     }
     try:
         AuthorizationServerMetadata(document).validate_issuer()

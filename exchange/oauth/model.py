@@ -1,11 +1,12 @@
 """What the token endpoint speaks of: who asks, for what, on which terms, and why not."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
-from exchange.ledger.write import RowKey
+from exchange.access.model import Ask, Said
+from exchange.ledger.write import Met, Once, RowKey
 from exchange.participants.model import Client, Member, Organisation
 
 _NOT_IN_DESCRIPTIONS = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
@@ -39,8 +40,12 @@ class Refused(Exception):
 class NotAuthenticated(Refused):
     """The rows that were read do not authenticate this client; newer ones might."""
 
-    def __init__(self, description: str) -> None:
-        super().__init__("invalid_client", description)
+    def __init__(self, description: str, *, basic: bool = False) -> None:
+        # RFC 6749 section 5.2: 401 to who tried the Authorization header.
+        headers = {"WWW-Authenticate": 'Basic realm="/oauth/token"'} if basic else None
+        super().__init__(
+            "invalid_client", description, status=401 if basic else 400, headers=headers
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,21 @@ class Party:
         """The person's roles; None for a program of the organisation."""
         return self.member.roles if self.member is not None else None
 
+    def check_active(self, *, basic: bool = False) -> None:
+        """Raise NotAuthenticated unless the client, and the person whose it is, may act."""
+        if self.client.status != "active":
+            raise NotAuthenticated(f"This client is {self.client.status}.", basic=basic)
+        if self.member is not None and self.member.status != "active":
+            raise NotAuthenticated("The person whose client this is was removed.", basic=basic)
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Proof that the party asks; what is good once is in `once`, committed before any answer."""
+
+    party: Party
+    once: Sequence[Once] = ()
+
 
 @dataclass(frozen=True, slots=True)
 class ApiScopes:
@@ -66,9 +86,25 @@ class ApiScopes:
 
 @dataclass(frozen=True, slots=True)
 class OneGrant:
-    """What a grant token is asked for: `scope=grant:<grant_id>`."""
+    """What a grant token is asked for: `scope=grant:<grant_id>`, or details that name it.
+
+    `kind` and `actions` are what the details said, if they did: no more than the grant's.
+    """
 
     grant_id: str
+    kind: str | None = None
+    actions: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OneOffering:
+    """What is asked for where there may be no grant yet: access to an offering of this kind."""
+
+    kind: str
+    ask: Ask
+
+
+Asked = ApiScopes | OneGrant | OneOffering
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +122,47 @@ class GrantForToken:
     reads: Mapping[RowKey, int] = field(default_factory=dict)
 
 
-# Raises exchange.errors.Denied, Conflict, NotFound or Unavailable. It is called again when what it
-# read has changed, so it must not answer from a cache that cannot see the change.
-AuthorizeGrant = Callable[[Client, Organisation, str], Awaitable[GrantForToken]]
+class Access(Protocol):
+    """What the token endpoint asks of the room where requests are decided.
+
+    Both raise exchange.errors: Denied, Conflict, NotFound, Unavailable. They are called again when
+    what they read has changed, so they must not answer from a cache that cannot see the change.
+    """
+
+    async def authorize(
+        self, client: Client, organisation: Organisation, grant_id: str
+    ) -> GrantForToken:
+        """Ask the policy again whether a token may be given for a grant."""
+
+    async def ask(
+        self,
+        party: Party,
+        asked: OneOffering,
+        once: Sequence[Once],
+        reads: Mapping[RowKey, int],
+        *,
+        fresh: bool,
+    ) -> "Decided | Met":
+        """Ask for access in one walk; Met where one of `once` had been used. Raises Stale too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a request for access came to, be it new or one that stood.
+
+    `is_spent` says whether the once keys went along. `status` is the request's; `grant_id` is there
+    where a grant stands, `grant` where it was given just now, with `receipt` of its leaf.
+    """
+
+    is_spent: bool
+    request_id: str
+    status: str
+    reasons: Sequence[Said]
+    remedies: Sequence[Said]
+    grant_id: str | None = None
+    grant: GrantForToken | None = None
+    receipt: str | None = None
+    closed: str | None = None  # how people closed it, and in which words
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +173,4 @@ class Terms:
     scope: str
     lifetime: int
     claims: Mapping[str, Any] = field(default_factory=dict)
+    told: Mapping[str, Any] = field(default_factory=dict)  # beside the token, in the answer

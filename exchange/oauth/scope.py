@@ -34,13 +34,20 @@ def parse_scope(
         grant_id = next(iter(asked)).removeprefix(GRANT_SCOPE)
         if len(asked) > 1 or not is_id(grant_id, "grt"):
             raise Refused("invalid_scope", "A grant token is for one grant: scope=grant:GRANT_ID.")
-        if status == "suspended":
-            raise Refused("invalid_client", "The client's organisation is suspended.")
-        if member_roles is not None and "requests" not in allowed:
-            raise Refused("invalid_scope", "Data is delivered to developers of the organisation.")
+        check_delivers(roles, member_roles, status)
         return OneGrant(grant_id)
     if not asked or not asked <= allowed:
         names = ", ".join(sorted(allowed)) or "none"
         whose = "that your roles allow" if status == "active" else "left while suspended"
         raise Refused("invalid_scope", f"The scopes {whose} are: {names}.")
     return ApiScopes(asked)
+
+
+def check_delivers(
+    roles: frozenset[str], member_roles: frozenset[str] | None, status: Status
+) -> None:
+    """Refuse whom no data is delivered to, and who may not ask for any."""
+    if status == "suspended":
+        raise Refused("invalid_client", "The client's organisation is suspended.")
+    if member_roles is not None and "requests" not in scopes_of(roles, member_roles):
+        raise Refused("invalid_scope", "Data is delivered to developers of the organisation.")

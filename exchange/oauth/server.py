@@ -18,16 +18,14 @@ from authlib.oauth2.rfc6749 import (
 from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
 
-from exchange.oauth.assertion import (
-    METHOD,
-    ReceivedAssertion,
-    VerifiedAssertion,
-    verify_assertion,
-)
-from exchange.oauth.model import Party, Refused, Terms
+from exchange.oauth.assertion import METHOD, ReceivedAssertion, verify_assertion
+from exchange.oauth.model import Party, Refused, Terms, Verified
+from exchange.oauth.secret import BASIC, POST, ReceivedSecret, SecretFits, verify_secret
 
 GRANT_TYPES = (ClientCredentialsGrant.GRANT_TYPE,)
-Issue = Callable[[Party, Terms, int], dict[str, Any]]
+METHODS = (METHOD, BASIC, POST)
+Received = ReceivedAssertion | ReceivedSecret
+Issue = Callable[[Party, Terms, str | None, int], dict[str, Any]]
 
 # At debug level Authlib writes each token that it issues into the log.
 logging.getLogger("authlib").setLevel(logging.INFO)
@@ -43,7 +41,7 @@ class TokenRequest(OAuth2Request):  # type: ignore[misc]
         self,
         uri: str,
         form: Mapping[str, str],
-        received: ReceivedAssertion,
+        received: Received,
         party: Party | None,
         now_ms: int,
     ) -> None:
@@ -53,15 +51,16 @@ class TokenRequest(OAuth2Request):  # type: ignore[misc]
         self.party = party
         self.now_ms = now_ms
         self.grant: Any = None
-        self.proof: VerifiedAssertion | None = None
+        self.proof: Verified | None = None
         self.terms: Terms | None = None
+        self.jkt: str | None = None  # of the key that the token is bound to
 
 
 class RegisteredClient(ClientMixin):  # type: ignore[misc]
-    """A client as Authlib asks about it: confidential, for machines, with a key."""
+    """A client as Authlib asks about it: confidential, for machines, with a key or a secret."""
 
-    def __init__(self, client_id: str) -> None:
-        self._client_id = client_id
+    def __init__(self, client_id: str, method: str) -> None:
+        self._client_id, self._method = client_id, method
 
     def get_client_id(self) -> str:
         """Return its id."""
@@ -69,7 +68,7 @@ class RegisteredClient(ClientMixin):  # type: ignore[misc]
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
         """Whether it may authenticate so."""
-        return method == METHOD and endpoint == "token"
+        return method == self._method and endpoint == "token"
 
     def check_grant_type(self, grant_type: str) -> bool:
         """Whether it may use this grant type."""
@@ -79,7 +78,7 @@ class RegisteredClient(ClientMixin):  # type: ignore[misc]
 class ClientCredentials(ClientCredentialsGrant):  # type: ignore[misc]
     """RFC 6749 section 4.4 with our client authentication, scopes and tokens."""
 
-    TOKEN_ENDPOINT_AUTH_METHODS = (METHOD,)
+    TOKEN_ENDPOINT_AUTH_METHODS = METHODS
 
     def validate_requested_scope(self) -> None:
         """Leave it to the walk: Authlib looks at a scope without the organisation's roles."""
@@ -89,20 +88,23 @@ class ClientCredentials(ClientCredentialsGrant):  # type: ignore[misc]
         request: TokenRequest = self.request
         if request.proof is None or request.terms is None:
             raise RuntimeError("no token without proof and terms")
-        return self.server.issue(request.proof.party, request.terms, request.now_ms)
+        return self.server.issue(request.proof.party, request.terms, request.jkt, request.now_ms)
 
 
 class TokenServer(AuthorizationServer):  # type: ignore[misc]
     """Authlib's authorization server in two steps, so that deciding and committing fit between."""
 
-    def __init__(self, issuer: str, issue: Issue) -> None:
+    def __init__(self, issuer: str, issue: Issue, fits: SecretFits) -> None:
         super().__init__()
         self.issuer = issuer
         self.issue = issue
-        self.register_client_auth_method(METHOD, self._authenticate)
+        self._fits = fits
+        self.register_client_auth_method(METHOD, self._by_assertion)
+        for method in (BASIC, POST):
+            self.register_client_auth_method(method, self._by_secret)
         self.register_grant(ClientCredentials)
 
-    def begin(self, request: TokenRequest) -> VerifiedAssertion:
+    def begin(self, request: TokenRequest) -> Verified:
         """Authenticate the client; raises Refused."""
         if request.payload.grant_type is None:
             raise Refused("invalid_request", "The parameter grant_type is missing.")
@@ -119,17 +121,30 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]
             raise RuntimeError("the core let a request pass that proved nothing")
         return request.proof
 
-    def finish(self, request: TokenRequest, terms: Terms) -> dict[str, Any]:
-        """Make the answer; only after the assertion was spent."""
-        request.terms = terms
+    def finish(self, request: TokenRequest, terms: Terms, jkt: str | None) -> dict[str, Any]:
+        """Make the answer; only after what is good once was spent."""
+        request.terms, request.jkt = terms, jkt
         _status, answer, _headers = request.grant.create_token_response()
         return dict(answer)
 
-    def _authenticate(self, _query: object, request: TokenRequest) -> RegisteredClient:
-        request.proof = verify_assertion(
+    def _by_assertion(self, _query: object, request: TokenRequest) -> RegisteredClient | None:
+        if not isinstance(request.received, ReceivedAssertion):
+            return None
+        verified = verify_assertion(
             request.received, request.party, issuer=self.issuer, now_ms=request.now_ms
         )
-        return RegisteredClient(request.proof.party.client.id)
+        return self._is_proved(request, verified)
+
+    def _by_secret(self, _query: object, request: TokenRequest) -> RegisteredClient | None:
+        if not isinstance(request.received, ReceivedSecret):
+            return None
+        verified = verify_secret(request.received, request.party, self._fits)
+        return self._is_proved(request, verified)
+
+    def _is_proved(self, request: TokenRequest, verified: Verified) -> RegisteredClient:
+        request.proof = verified
+        client = verified.party.client
+        return RegisteredClient(client.id, client.auth_method)
 
     def query_client(self, client_id: str) -> None:
         """Look up nothing: the request brings its client."""

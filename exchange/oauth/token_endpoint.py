@@ -1,33 +1,70 @@
-"""A token request from form to token, step by step (RFC 6749 section 4.4).
+"""The token endpoint's walk (RFC 6749 section 3.2), from a form to an access token or a refusal.
 
-1. read the assertion, which nothing has verified yet;
-2. load the client and the organisation that it names;
-3. Authlib's core: grant type and authentication;
-4. terms: of an API token by the roles, of a grant token by asking `access/`, anew each time;
-5. spend the assertion, on condition that every row read is still as it was;
-6. sign and answer.
+    1. read            the form, who claims to ask; nothing of it verified
+    2. load            the client, its organisation, its person, each with its rev
+    3. authenticate    private_key_jwt, or a secret where one was registered (RFC 7523, RFC 6749)
+    4. bind            the DPoP proof, where one is sent or due (RFC 9449)
+    5. terms           API scopes; or one grant, of which the policy is asked again; or an offering,
+                       asked for as POST /v1/access-requests does: permitted, denied or pending
+    6. spend           the assertion and the proof, once for ever, with every rev that was read;
+                       where a request for access was written, they went along with it
+    7. issue           only then
 
-A client that was authenticated has spent its assertion, whatever the answer; an answer of 503 alone
-spends nothing.
+A stale read starts the walk again, past all caches. What does not authenticate by cached rows is
+loaded once more, so a key that another worker registered works at once. Nothing is spent when the
+answer is 503, or asks for a nonce; everything else spends the assertion, refusals too.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from exchange.clock import now_ms
-from exchange.errors import BadInput, ExchangeError, NotFound, Unavailable
+from exchange.errors import Unavailable
+from exchange.formats.shown import Nonces
 from exchange.ledger.ledger import Ledger
-from exchange.ledger.write import Met, RowKey, Stale, Write
+from exchange.ledger.write import Met, Once, RowKey, Stale, Write
 from exchange.oauth.access_token import api_terms, grant_terms, issue
-from exchange.oauth.assertion import ReceivedAssertion, VerifiedAssertion, read_assertion
+from exchange.oauth.asked import check_resource, parse_asked
+from exchange.oauth.assertion import read_assertion
+from exchange.oauth.dpop import bind
 from exchange.oauth.keys import TokenKeys
-from exchange.oauth.model import ApiScopes, AuthorizeGrant, NotAuthenticated, Party, Refused, Terms
-from exchange.oauth.scope import parse_scope
-from exchange.oauth.server import TokenRequest, TokenServer
+from exchange.oauth.model import (
+    Access,
+    ApiScopes,
+    NotAuthenticated,
+    OneGrant,
+    OneOffering,
+    Party,
+    Refused,
+    Terms,
+)
+from exchange.oauth.secret import SecretFits, read_basic, read_post
+from exchange.oauth.server import Received, TokenRequest, TokenServer
+from exchange.oauth.told import refusal_of, refused_by, told_of, unavailable
 from exchange.participants.store import CLIENTS, MEMBERS, ORGANISATIONS, Participants
 from exchange.settings import Settings
 
 PATH = "/oauth/token"
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A token request as it came: the form, and the headers that count."""
+
+    form: Mapping[str, str]
+    authorization: str | None = field(default=None, repr=False)
+    proofs: Sequence[str] = ()
+    lang: str = "en"
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What will be answered; `reads` is what it rests on, `is_spent` whether it is committed."""
+
+    terms: Terms | Refused
+    reads: Mapping[RowKey, int] = field(default_factory=dict)
+    is_spent: bool = False
 
 
 class TokenEndpoint:
@@ -36,52 +73,67 @@ class TokenEndpoint:
     def __init__(
         self,
         keys: TokenKeys,
+        nonces: Nonces,
         settings: Settings,
         participants: Participants,
         ledger: Ledger,
-        authorize_grant: AuthorizeGrant,
+        access: Access,
+        fits: SecretFits,
         clock: Callable[[], int] = now_ms,
     ) -> None:
         issuer = settings.issuer_url
         self._server = TokenServer(
-            issuer, lambda party, terms, now: issue(keys, party, terms, issuer=issuer, now_ms=now)
+            issuer,
+            lambda party, terms, jkt, now: issue(
+                keys, party, terms, jkt, issuer=issuer, now_ms=now
+            ),
+            fits,
         )
         self._uri = issuer + PATH
-        self._settings, self._participants, self._ledger = settings, participants, ledger
-        self._authorize_grant, self._clock = authorize_grant, clock
+        self._nonces, self._settings = nonces, settings
+        self._participants, self._ledger = participants, ledger
+        self._access, self._clock = access, clock
 
-    async def answer(self, form: Mapping[str, str]) -> dict[str, Any]:
+    def nonce(self) -> str:
+        """Return a nonce for the next DPoP proof, here or at a resource of this server."""
+        return self._nonces.make(self._clock() / 1000)
+
+    async def answer(self, incoming: Incoming) -> dict[str, Any]:
         """Return the successful answer (section 5.1); raises Refused."""
-        received = read_assertion(form)  # 1.
+        received = read_credentials(incoming)  # 1.
         try:
             for fresh in (False, True, True):
                 try:
-                    return await self._attempt(form, received, fresh=fresh)
+                    return await self._attempt(incoming, received, fresh=fresh)
                 except NotAuthenticated:
                     if fresh:
                         raise
                 except Stale as stale:  # whoever shares these caches reads anew, `access/` too
                     self._participants.drop([row_id for _table, row_id in stale.rows])
         except Unavailable as error:
-            raise _unavailable(error.detail) from error
-        raise _unavailable("What the answer rests on keeps changing.")
+            raise unavailable(error.detail) from error
+        raise unavailable("What the answer rests on keeps changing.")
 
     async def _attempt(
-        self, form: Mapping[str, str], received: ReceivedAssertion, *, fresh: bool
+        self, incoming: Incoming, received: Received, *, fresh: bool
     ) -> dict[str, Any]:
         party = await self._load(received.client_id, fresh=fresh)  # 2.
-        request = TokenRequest(self._uri, form, received, party, self._clock())
-        proof = self._server.begin(request)  # 3.
-        terms: Terms | Refused
-        reads: Mapping[RowKey, int] = {}
+        request = TokenRequest(self._uri, incoming.form, received, party, self._clock())
+        proved = self._server.begin(request)  # 3.
+        now = request.now_ms
+        bound = bind(  # 4.
+            incoming.proofs, proved.party.client, self._nonces, url=self._uri, now=now / 1000
+        )
+        once = [*proved.once, *([bound.once] if bound is not None else ())]
         try:
-            terms, reads = await self._terms(form.get("scope"), proof.party, request.now_ms)  # 4.
+            outcome = await self._outcome(incoming, proved.party, once, now, fresh=fresh)  # 5.
         except Refused as refusal:
-            terms = refusal
-        await self._spend(proof, reads)  # 5.
-        if isinstance(terms, Refused):
-            raise terms
-        return self._server.finish(request, terms)  # 6.
+            outcome = _Outcome(refusal)
+        if not outcome.is_spent:
+            await self._spend(proved.party, once, outcome.reads)  # 6.
+        if isinstance(outcome.terms, Refused):
+            raise outcome.terms
+        return self._server.finish(request, outcome.terms, bound.jkt if bound else None)  # 7.
 
     async def _load(self, client_id: str, *, fresh: bool) -> Party | None:
         client = await self._participants.clients.get(client_id, fresh=fresh)
@@ -95,40 +147,84 @@ class TokenEndpoint:
         member = await self._participants.members.get(client.member_id, fresh=fresh)
         return Party(client, organisation, member) if member is not None else None
 
-    async def _terms(
-        self, scope: str | None, party: Party, now: int
-    ) -> tuple[Terms, Mapping[RowKey, int]]:
-        who = party.organisation
-        asked = parse_scope(scope, who.roles, party.member_roles, who.status)
+    async def _outcome(
+        self, incoming: Incoming, party: Party, once: Sequence[Once], now: int, *, fresh: bool
+    ) -> _Outcome:
+        asked = parse_asked(incoming.form, party)
+        audience = self._settings.connector_url
         if isinstance(asked, ApiScopes):
-            return api_terms(asked, self._settings), {}
-        try:
-            grant = await self._authorize_grant(party.client, party.organisation, asked.grant_id)
-        except Unavailable:
-            raise
-        except (NotFound, BadInput) as error:
-            raise Refused("invalid_scope", error.detail) from error
-        except ExchangeError as error:  # Denied, Conflict, and whatever else says no
-            reasons = {name: error.members.get(name, []) for name in ("reasons", "remedies")}
-            words = " ".join(filter(None, (error.detail, error.hint)))
-            raise Refused("access_denied", words, members=reasons) from error
-        return grant_terms(asked, grant, self._settings, now), grant.reads
+            audience = self._settings.issuer_url
+        check_resource(incoming.form.get("resource"), audience)
+        if isinstance(asked, ApiScopes):
+            return _Outcome(api_terms(asked, self._settings))
+        if isinstance(asked, OneOffering):
+            return await self._asked_for(incoming, party, asked, once, now, fresh=fresh)
+        return await self._granted(party, asked, now, incoming.lang)
 
-    async def _spend(self, proof: VerifiedAssertion, reads: Mapping[RowKey, int]) -> None:
-        party = proof.party
-        own: dict[RowKey, int] = {
-            (CLIENTS, party.client.id): party.client.rev,
-            (ORGANISATIONS, party.organisation.id): party.organisation.rev,
-        }
-        if party.member is not None:
-            own[(MEMBERS, party.member.id)] = party.member.rev
+    async def _granted(
+        self, party: Party, asked: OneGrant, now: int, lang: str, **told: Any
+    ) -> _Outcome:
+        with refused_by(asked, lang):
+            grant = await self._access.authorize(party.client, party.organisation, asked.grant_id)
+        terms = grant_terms(asked, grant, self._settings, now)
+        return _Outcome(told_of(terms, told), grant.reads)
+
+    async def _asked_for(
+        self,
+        incoming: Incoming,
+        party: Party,
+        asked: OneOffering,
+        once: Sequence[Once],
+        now: int,
+        *,
+        fresh: bool,
+    ) -> _Outcome:
+        with refused_by(asked, incoming.lang):
+            decided = await self._access.ask(party, asked, once, _own(party), fresh=fresh)
+        if isinstance(decided, Met):
+            raise _used_before(decided)
+        if decided.grant_id is None:
+            refusal = refusal_of(decided, self._settings.issuer_url, incoming.lang)
+            return _Outcome(refusal, is_spent=decided.is_spent)
+        one = OneGrant(decided.grant_id, asked.kind, asked.ask.actions)
+        told = {"grant_id": decided.grant_id, "access_request": decided.request_id}
+        if decided.grant is None:  # it stood before: the policy is asked again
+            return await self._granted(party, one, now, incoming.lang, **told)
+        terms = grant_terms(one, decided.grant, self._settings, now)
+        told["receipt"] = decided.receipt or ""
+        return _Outcome(told_of(terms, told), is_spent=decided.is_spent)
+
+    async def _spend(self, party: Party, once: Sequence[Once], reads: Mapping[RowKey, int]) -> None:
+        own = _own(party)
         torn = [key for key, rev in own.items() if reads.get(key, rev) != rev]
         if torn:  # the client was authenticated and the grant authorized on different states
             raise Stale([(table.name, row_id) for table, row_id in torn])
-        write = Write(once=[proof.once], reads={**reads, **own})
-        if isinstance(await self._ledger.commit(write), Met):
-            raise Refused("invalid_client", "This assertion was used before: make a new one.")
+        result = await self._ledger.commit(Write(once=once, reads={**reads, **own}))
+        if isinstance(result, Met):
+            raise _used_before(result)
 
 
-def _unavailable(detail: str) -> Refused:
-    return Refused("temporarily_unavailable", detail, status=503, headers={"Retry-After": "1"})
+def read_credentials(incoming: Incoming) -> Received:
+    """Read who claims to ask, and how they mean to prove it; raises Refused."""
+    if incoming.authorization is not None:
+        return read_basic(incoming.authorization, incoming.form)
+    if "client_secret" in incoming.form:
+        return read_post(incoming.form)
+    return read_assertion(incoming.form)
+
+
+def _own(party: Party) -> dict[RowKey, int]:
+    """Return the rev of each row that the client was authenticated by."""
+    own: dict[RowKey, int] = {
+        (CLIENTS, party.client.id): party.client.rev,
+        (ORGANISATIONS, party.organisation.id): party.organisation.rev,
+    }
+    if party.member is not None:
+        own[(MEMBERS, party.member.id)] = party.member.rev
+    return own
+
+
+def _used_before(met: Met) -> Refused:
+    if met.key.startswith("dpop:"):
+        return Refused("invalid_dpop_proof", "This proof was used before: make a new one.")
+    return Refused("invalid_client", "This assertion was used before: make a new one.")

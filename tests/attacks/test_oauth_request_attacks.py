@@ -126,11 +126,19 @@ async def test_duplicate_parameters(world, name):
 
 
 async def test_unknown_parameters_are_ignored(world):
-    assert (await world.post(resource=EVIL, audience=EVIL, foo="bar")).status_code == 200
+    assert (await world.post(audience=EVIL, foo="bar")).status_code == 200
 
 
 async def test_audience_asked_for_by_parameter_changes_nothing(world):
-    token = (await world.post(resource=EVIL, audience=EVIL)).json()["access_token"]
+    token = (await world.post(audience=EVIL)).json()["access_token"]
+    assert claims_of(token)["aud"] == ISSUER
+
+
+async def test_a_token_for_another_resource(world):
+    """RFC 8707: one that is not served here would be a token to replay elsewhere."""
+    for resource in (EVIL, f"{ISSUER}/", f"{ISSUER}/gateway", ISSUER.upper()):
+        refused(await world.post(resource=resource), "invalid_target")
+    token = (await world.post(resource=ISSUER)).json()["access_token"]
     assert claims_of(token)["aud"] == ISSUER
 
 
@@ -173,8 +181,11 @@ async def test_credentials_in_a_header_or_the_query_are_not_taken(world):
         basic = await http.post("/oauth/token", data=world.form(), auth=(world.client_id, "x"))
         query = await http.post("/oauth/token", params=world.form())
         both = await http.post("/oauth/token", params=world.form(), data={"a": "b"})
-    assert (basic.status_code, basic.json()["error"]) == (401, "invalid_client")
-    assert basic.headers["www-authenticate"].startswith("Basic ")
+        own = {**world.form(), "client_assertion": ""}
+        alone = await http.post("/oauth/token", data=own, auth=(world.client_id, "x"))
+    refused(basic, "invalid_request")  # two ways at once
+    assert (alone.status_code, alone.json()["error"]) == (401, "invalid_client")
+    assert alone.headers["www-authenticate"].startswith("Basic ")
     refused(query, "invalid_request")
     refused(both)
 

@@ -15,9 +15,9 @@ from exchange.formats.tokens import (
     public_jwks,
     verify_grant_token,
 )
+from exchange.http import Presented
 from exchange.ids import new_id
 from exchange.oauth.assertion import TYPE
-from exchange.oauth.authenticate import Authenticator
 from exchange.oauth.model import GrantForToken
 from tests.unit.oauth.world import ISSUER, b64, claims_of, forge, shared_world, world
 
@@ -110,8 +110,9 @@ async def test_scope_in_a_token_beyond_the_roles_gives_nothing(world, good):
     """Even the exchange's own signature gives no more than the record of today."""
     header = {"alg": "ES256", "kid": own_key(world)["kid"], "typ": "at+jwt"}
     forged = forge(header, claims_of(good) | {"scope": "operate log"}, own_key(world))
-    check = Authenticator(KeySet(world.keys.jwks), world.settings, world.participants)
-    assert (await check(forged)).scopes == frozenset()
+    check = world.authenticator()
+    known, _ = check.verify(Presented("bearer", forged, (), "GET", "/v1/me"))
+    assert (await check.caller(known)).scopes == frozenset()
 
 
 async def test_nothing_but_these_attacks_keeps_the_world_from_working(world, good):

@@ -20,7 +20,10 @@ class Taking:
         path, method = request.url.path, request.method
         if path == "/oauth/token":
             self.tokens += 1
-            return httpx.Response(200, json={"access_token": f"t{self.tokens}", "expires_in": 300})
+            return httpx.Response(
+                200,
+                json={"access_token": f"t{self.tokens}", "expires_in": 300, "token_type": "Bearer"},
+            )
         self.asked.append(request)
         for each in self.faults:
             answer = each(request)

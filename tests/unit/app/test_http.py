@@ -1,4 +1,4 @@
-"""What every route shares: JSON read strictly, cursors, languages, bearer tokens."""
+"""What every route shares: JSON read strictly, cursors, languages, how tokens are shown."""
 
 import contextlib
 import json
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from exchange.errors import BadInput, Unauthenticated
-from exchange.http import bearer_token, decode_cursor, encode_cursor, language
+from exchange.http import decode_cursor, encode_cursor, language, presented
 from exchange.strict_json import read_json
 
 VALUES = st.recursive(
@@ -110,12 +110,13 @@ def test_language_of_anything(accept: str):
 
 def request(*values: bytes) -> Request:
     headers = [(b"authorization", value) for value in values]
-    return Request({"type": "http", "headers": headers})
+    return Request({"type": "http", "headers": headers, "method": "GET"})
 
 
-def test_a_bearer_token():
-    assert bearer_token(request(b"Bearer abc.def")) == "abc.def"
-    assert bearer_token(request(b"bearer x")) == "x"
+def test_how_a_token_is_presented():
+    shown = presented(request(b"Bearer abc.def"))
+    assert (shown.scheme, shown.token, shown.proofs) == ("bearer", "abc.def", ())
+    assert presented(request(b"dPoP x")).scheme == "dpop"
 
 
 @pytest.mark.parametrize(
@@ -129,10 +130,12 @@ def test_a_bearer_token():
         (b"Basic abc",),
         (b"a", b"Bearer b"),
         (b"Bearer a", b"Bearer b"),
+        (b"DPoP a", b"Bearer b"),
     ],
 )
-def test_what_is_no_bearer_token(values: tuple[bytes, ...]):
+def test_what_is_no_token(values: tuple[bytes, ...]):
     with pytest.raises(Unauthenticated) as refused:
-        bearer_token(request(*values))
+        presented(request(*values))
     challenge = refused.value.headers["WWW-Authenticate"]
-    assert challenge == ("Bearer" if not values else 'Bearer error="invalid_token"')
+    offered = 'DPoP algs="ES256 PS256 EdDSA", Bearer'
+    assert challenge == (offered if not values else 'Bearer error="invalid_token"')

@@ -28,7 +28,11 @@ class Exchange:
         if request.url.path == "/oauth/token":
             self.token_requests.append(parse_qs(request.content.decode()))
             number = len(self.token_requests)
-            document = {"access_token": f"token-{number}", "expires_in": self.expires_in}
+            document = {
+                "access_token": f"token-{number}",
+                "expires_in": self.expires_in,
+                "token_type": "Bearer",
+            }
             return httpx.Response(200, json=document)
         self.requests.append(request)
         return self.answer
@@ -148,7 +152,9 @@ def test_pages_are_followed_to_the_end():
 
     def answer(request):
         if request.url.path == "/oauth/token":
-            return httpx.Response(200, json={"access_token": "t", "expires_in": 300})
+            return httpx.Response(
+                200, json={"access_token": "t", "expires_in": 300, "token_type": "Bearer"}
+            )
         assert request.url.params["start"] == "7"
         return httpx.Response(200, json=pages[request.url.params.get("cursor")])
 

@@ -33,7 +33,9 @@ class Gateway(httpx.SyncByteStream):
     def __call__(self, request):
         self.asked.append(request)
         if request.url.path == "/oauth/token":
-            return httpx.Response(200, json={"access_token": "t", "expires_in": 300})
+            return httpx.Response(
+                200, json={"access_token": "t", "expires_in": 300, "token_type": "Bearer"}
+            )
         if request.url.path.startswith("/gateway/grants/g/files/"):
             if self.status != 200:
                 return httpx.Response(self.status, json={"detail": "It was revoked."})

@@ -46,7 +46,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         self.rfile.read(int(self.headers["content-length"]))
         self.server.tokens += 1
-        self._json({"access_token": f"t{self.server.tokens}", "expires_in": 300})
+        self._json(
+            {"access_token": f"t{self.server.tokens}", "expires_in": 300, "token_type": "Bearer"}
+        )
 
     def do_GET(self):
         line = self.server

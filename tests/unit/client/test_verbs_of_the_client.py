@@ -76,7 +76,11 @@ class Server:
     def __call__(self, request):
         if request.url.path == "/oauth/token":
             self.tokens += 1
-            document = {"access_token": f"t{self.tokens}", "expires_in": 300}
+            document = {
+                "access_token": f"t{self.tokens}",
+                "expires_in": 300,
+                "token_type": "Bearer",
+            }
             return httpx.Response(200, json=document)
         self.asked.append(request)
         answers = self.answers[request.url.path.removeprefix("/v1/")]

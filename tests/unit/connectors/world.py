@@ -22,6 +22,7 @@ from connectors.gateway.api import router
 from connectors.gateway.door import Delivery, DoorRefused, DoorUnavailable, FileObject, Use
 from connectors.gateway.problems import GatewayProblem, answer_problem
 from connectors.gateway.source import Source
+from exchange.formats.shown import Nonces
 from exchange.formats.tokens import KeySet
 
 ISSUER = "https://exchange.example"
@@ -31,6 +32,9 @@ CONSUMER = "org_" + "2" * 26
 CLIENT = "cli_" + "3" * 26
 GRANT = "grt_k3x9_" + "4" * 26
 OTHER_GRANT = "grt_k3x9_" + "5" * 26
+
+
+NONCES = Nonces(b"n" * 32)
 
 
 class Issuer:
@@ -51,7 +55,9 @@ class Issuer:
             "org_id": CONSUMER,
             "grant_id": grant_id,
             "scope": f"grant:{grant_id}",
-            "authorization_details": [{"type": "dataset", "grant_id": grant_id}],
+            "authorization_details": [
+                {"type": "dataset", "grant_id": grant_id, "actions": ["call", "read"]}
+            ],
             "jti": secrets.token_hex(8),
             "iat": now,
             "exp": now + 300,
@@ -195,6 +201,7 @@ def app_of(door: MemoryDoor, issuer: Issuer, sources: Mapping[str, Source]) -> F
             door,
             sources,
             lambda: issuer.keys,
+            NONCES,
             issuer=ISSUER,
             audience=AUDIENCE,
             clock=lambda: time.time_ns() // 1_000_000,

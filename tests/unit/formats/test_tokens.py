@@ -85,14 +85,14 @@ def without(claims, name):
 def test_an_api_token():
     known = verify(token(API))
     assert known == tokens.ApiToken(
-        "cli_a", "org_a", frozenset({"catalog", "grants"}), "x", NOW, NOW + 300
+        "cli_a", "org_a", frozenset({"catalog", "grants"}), "x", NOW, NOW + 300, None
     )
 
 
 def test_a_grant_token():
     known = verify(token(GRANT), verifier=verify_grant_token, audience=GATEWAY)
     assert known == tokens.GrantToken(
-        "cli_a", "org_a", "grt_1", ({"type": "dataset"},), "x", NOW, NOW + 300
+        "cli_a", "org_a", "grt_1", ({"type": "dataset"},), "x", NOW, NOW + 300, None
     )
 
 
@@ -150,11 +150,19 @@ def test_issuer_and_audience_are_exact():
             assert refused(token(API | {name: value})) == code
 
 
-def test_a_token_bound_to_a_key_is_no_bearer_token():
-    bound = {"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}}
-    assert refused(token(API | bound)) == "token_bound"
-    of_grant = token(GRANT | bound)
-    assert refused(of_grant, verifier=verify_grant_token, audience=GATEWAY) == "token_bound"
+def test_a_token_says_to_which_key_it_is_bound():
+    jkt = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
+    bound = {"cnf": {"jkt": jkt}}
+    assert verify(token(API | bound)).jkt == jkt
+    of_grant = verify(token(GRANT | bound), verifier=verify_grant_token, audience=GATEWAY)
+    assert of_grant.jkt == jkt
+
+
+@pytest.mark.parametrize(
+    "cnf", [{"x5t#S256": "a"}, {"jkt": "a", "x5t#S256": "b"}, {}, "jkt", None, {"jkt": ""}]
+)
+def test_a_token_bound_in_another_way_is_refused(cnf):
+    assert refused(token(API | {"cnf": cnf})) in ("token_bound", "token_malformed")
 
 
 def test_the_header():

@@ -4,7 +4,7 @@ import pytest
 
 from exchange.errors import Unauthenticated
 from exchange.formats.tokens import public_jwks
-from exchange.oauth.authenticate import Authenticator
+from exchange.http import Presented
 from exchange.participants.store import CLIENTS, ORGANISATIONS
 
 
@@ -14,7 +14,14 @@ async def token(world):
 
 
 def authenticator(world):
-    return Authenticator(world.keys.public, world.settings, world.participants, world.clock)
+    made = world.authenticator()
+
+    async def check(token):
+        known, nonce = made.verify(Presented("bearer", token, (), "GET", "/v1/me"))
+        assert nonce is None
+        return await made.caller(known)
+
+    return check
 
 
 async def test_the_caller_is_client_organisation_roles_and_scopes(world, token):

@@ -79,7 +79,8 @@ async def test_a_denial_says_why_and_what_would_help(world):
     assert answer.status_code == 400
     body = answer.json()
     assert body.pop("error_description") == "Not for this 'purpose' ''."  # RFC 6749 section 5.2
-    assert body == {"error": "access_denied", "reasons": reasons, "remedies": remedies}
+    told = [{**each, "params": {}, "text": each["code"]} for each in (*reasons, *remedies)]
+    assert body == {"error": "access_denied", "reasons": told[:1], "remedies": told[1:]}
     assert world.spent() == 1
 
 

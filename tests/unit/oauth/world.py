@@ -30,6 +30,7 @@ from exchange.oauth.api import router
 from exchange.oauth.assertion import TYPE
 from exchange.oauth.authenticate import Authenticator
 from exchange.oauth.keys import load_token_keys
+from exchange.oauth.nonces import load_nonces
 from exchange.participants.store import CLIENTS, ORGANISATIONS, Participants
 from exchange.settings import Settings
 
@@ -77,6 +78,7 @@ class World:
         self.ledger = Ledger(self.db, Keeper(self.settings.checkpoints), signer)
         self.participants = Participants(self.db)
         self.keys = load_token_keys(self.settings.keys_dir)
+        self.nonces = load_nonces(self.settings.keys_dir)
         self.offset_ms = 0
         self.grants = {}  # id -> GrantForToken, or an error to raise, or a callable giving either
         self.asked = []
@@ -87,8 +89,9 @@ class World:
         app = FastAPI()
         app.add_exception_handler(ExchangeError, problem_response)
         parts = (self.settings, self.participants)
-        app.include_router(router(self.keys, *parts, self.ledger, self.authorize_grant, self.clock))
-        app.state.authenticate = Authenticator(self.keys.public, *parts, self.clock)
+        door = (self.ledger, self, self.secret_fits, self.clock)
+        app.include_router(router(self.keys, self.nonces, *parts, *door))
+        app.state.authenticate = self.authenticator()
 
         catalog_caller = caller_with("catalog")
 
@@ -101,7 +104,14 @@ class World:
     def clock(self):
         return now_ms() + self.offset_ms
 
-    async def authorize_grant(self, client, organisation, grant_id):
+    def authenticator(self):
+        parts = (self.settings, self.participants, self.clock)
+        return Authenticator(lambda: self.keys.public, self.nonces, *parts)
+
+    def secret_fits(self, client, secret):
+        return client.secret_hash is not None and client.secret_hash == f"hash of {secret}"
+
+    async def authorize(self, client, organisation, grant_id):
         self.asked.append((client.id, organisation.id, grant_id))
         found = self.grants.get(grant_id, NotFound("grant_unknown", "No such grant."))
         if callable(found):
@@ -132,7 +142,7 @@ class World:
         await self.ledger.commit(Write(inserts=[Insert(ORGANISATIONS, row)]))
         return row["id"]
 
-    async def add_client(self, org_id, jwks, status="active", *, unchecked=False):
+    async def add_client(self, org_id, jwks, status="active", *, unchecked=False, **more):
         row = {
             "id": new_id("cli"),
             "org_id": org_id,
@@ -141,6 +151,7 @@ class World:
             "status": status,
             "rev": 1,
             "created_ms": now_ms(),
+            **more,
         }
         await self.ledger.commit(Write(inserts=[Insert(CLIENTS, row)]))
         return row["id"]

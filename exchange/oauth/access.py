@@ -1,0 +1,79 @@
+"""The room of access behind the token endpoint's door."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from exchange.access.ask_for_token import ask_for_token
+from exchange.access.authorize_grant import GrantTerms, authorize_grant
+from exchange.access.request_access import Desk
+from exchange.http import Caller
+from exchange.ledger.write import Met, Once, RowKey
+from exchange.oauth.model import Decided, GrantForToken, OneOffering, Party
+from exchange.participants.model import Client, Organisation, scopes_of
+
+
+class DeskAccess:
+    """`exchange.oauth.model.Access` over the desk."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def authorize(
+        self, client: Client, organisation: Organisation, grant_id: str
+    ) -> GrantForToken:
+        """Ask the policy again whether a token may be given for a grant."""
+        return _for_token(await authorize_grant(self._desk, client, organisation, grant_id))
+
+    async def ask(
+        self,
+        party: Party,
+        asked: OneOffering,
+        once: Sequence[Once],
+        reads: Mapping[RowKey, int],
+        *,
+        fresh: bool,
+    ) -> Decided | Met:
+        """Ask for access in one walk, as POST /v1/access-requests does."""
+        came: Any = await ask_for_token(
+            self._desk, caller_of(party), asked.kind, asked.ask, once, reads, fresh=fresh
+        )
+        if isinstance(came, Met):
+            return came
+        answer = came.answer
+        return Decided(
+            is_spent=came.is_spent,
+            request_id=answer.request_id,
+            status=answer.status,
+            reasons=answer.reasons,
+            remedies=answer.remedies,
+            grant_id=answer.grant.id if answer.grant is not None else None,
+            grant=_for_token(came.terms) if came.terms is not None else None,
+            receipt=answer.receipt.encode() if answer.receipt is not None else None,
+            closed=f"{came.closing.kind}. {came.closing.text}".strip() if came.closing else None,
+        )
+
+
+def caller_of(party: Party) -> Caller:
+    """Return the party as the verbs know who calls: a client that proved itself just now."""
+    client, organisation, member = party.client, party.organisation, party.member
+    return Caller(
+        client.id,
+        organisation.id,
+        organisation.roles,
+        scopes_of(organisation.roles, party.member_roles),
+        client.rev,
+        client.member_id,
+        member_rev=member.rev if member is not None else None,
+        member_roles=party.member_roles or frozenset(),
+        is_suspended=organisation.status == "suspended",
+    )
+
+
+def _for_token(terms: GrantTerms) -> GrantForToken:
+    return GrantForToken(
+        terms.grant_id,
+        terms.offering_id,
+        terms.ends_ms,
+        terms.authorization_details,
+        terms.reads,
+    )
