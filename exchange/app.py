@@ -43,7 +43,9 @@ from exchange.oauth.nonces import load_nonces
 from exchange.participants.api import engagements as engagements_api
 from exchange.participants.api import members as members_api
 from exchange.participants.api import organisations as participants_api
+from exchange.participants.model import Client
 from exchange.participants.record_read import ReadRecorder
+from exchange.participants.secrets import secret_fits
 from exchange.parts import Parts, open_parts
 from exchange.portal import home
 from exchange.settings import Settings
@@ -112,6 +114,10 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
     settings, desk = parts.settings, parts.desk
     page = settings.page_items
     keys, nonces = parts.token_keys, load_nonces(settings.keys_dir)
+
+    def fits(client: Client | None, secret: str) -> bool:
+        return secret_fits(client, secret, parts.secret_key)
+
     authenticate = Authenticator(lambda: keys.public, nonces, settings, parts.participants)
 
     app.state.authenticate = authenticate
@@ -123,7 +129,7 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
         steps_api.router(desk, page),
         holds_api.router(desk, page),
         oauth_api.router(
-            keys, nonces, settings, parts.participants, parts.ledger, DeskAccess(desk), _no_secret
+            keys, nonces, settings, parts.participants, parts.ledger, DeskAccess(desk), fits
         ),
         gateway_api.router(
             MountedDoor(desk, parts.watchers, settings.session_minutes),
@@ -163,10 +169,6 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
             if isinstance(route, APIRoute) and not route.summary:
                 route.summary = route.description.partition("\n")[0].rstrip(".")
         app.include_router(router)
-
-
-def _no_secret(client: object, secret: str) -> bool:
-    return False
 
 
 def _add_error_handlers(app: FastAPI) -> None:

@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from exchange.asked import Asked, asked
 from exchange.clock import RFC3339, parse_rfc3339
-from exchange.errors import BadInput, ExchangeError, Forbidden, Unauthenticated, Unavailable
+from exchange.errors import BadInput, ExchangeError, Forbidden, Unavailable
+from exchange.presented import Presented, presented
 from exchange.strict_json import read_json
 
 T = TypeVar("T")
@@ -93,21 +94,6 @@ class Caller:
         return self.member_id is None or not self.member_roles.isdisjoint(member_roles)
 
 
-@dataclass(frozen=True, slots=True)
-class Presented:
-    """A token as a request presents it, nothing of it verified.
-
-    `scheme` is that of the Authorization header in lower case, `proofs` are the DPoP headers
-    (RFC 9449), `path` is as it was sent, without a query.
-    """
-
-    scheme: str
-    token: str
-    proofs: tuple[str, ...]
-    method: str
-    path: str
-
-
 class Authenticate(Protocol):
     """Who calls: the token first, once a request, and then what the records say of its client."""
 
@@ -123,24 +109,6 @@ class Authenticate(Protocol):
 
 RecordRead = Callable[[Caller, Asked], Awaitable[bool]]
 TRIES = 3
-
-
-def presented(request: Request) -> Presented:
-    """Return the request's token (RFC 6750 section 2.1, RFC 9449 section 7.1: headers only)."""
-    values = request.headers.getlist("authorization")
-    if not values:
-        raise Unauthenticated(
-            "token_missing", "This needs an API token.", hint="POST /oauth/token gives one."
-        )
-    scheme, _, token = values[0].partition(" ")
-    scheme = scheme.lower()
-    if len(values) > 1 or scheme not in ("bearer", "dpop") or not token or " " in token:
-        raise Unauthenticated(
-            "token_malformed", "Send one header: Authorization: DPoP TOKEN, or Bearer TOKEN."
-        )
-    proofs = tuple(request.headers.getlist("dpop"))
-    path = (request.scope.get("raw_path") or b"/").decode("latin-1")
-    return Presented(scheme, token, proofs, request.scope["method"], path)
 
 
 def caller_with(

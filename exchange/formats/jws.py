@@ -64,9 +64,7 @@ class ReceivedJws:
     signature: bytes
 
 
-def read_jws(
-    token: str, most: int = MAX_BYTES, members: frozenset[str] = _HEADER
-) -> ReceivedJws:
+def read_jws(token: str, most: int = MAX_BYTES, members: frozenset[str] = _HEADER) -> ReceivedJws:
     """Read a compact JWS, its size bounded before anything is decoded; raises TokenRefused.
 
     Its header may have `members` and no others.

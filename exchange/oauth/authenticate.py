@@ -7,11 +7,12 @@ from exchange.errors import Unauthenticated
 from exchange.formats.dpop import MAX_AGE, Proof, ProofRefused
 from exchange.formats.shown import Nonces, Replays, Shown, check_shown
 from exchange.formats.tokens import ApiToken, KeySet, TokenRefused, verify_api_token
-from exchange.http import Caller, Presented
+from exchange.http import Caller
 from exchange.ledger.proving import proof_used, prove
 from exchange.ledger.write import Once
 from exchange.participants.model import Client, Member, scopes_left, scopes_of
 from exchange.participants.store import Participants
+from exchange.presented import Presented
 from exchange.settings import Settings
 
 RENEW = "POST /oauth/token gives a new one."

@@ -18,7 +18,7 @@ from exchange.participants.model import Client
 BASIC, POST = "client_secret_basic", "client_secret_post"
 MAX_LENGTH = 512
 REALM = 'Basic realm="/oauth/token"'
-SecretFits = Callable[[Client, str], bool]
+SecretFits = Callable[[Client | None, str], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,9 @@ def read_post(form: Mapping[str, str]) -> ReceivedSecret:
 
 def verify_secret(received: ReceivedSecret, party: Party | None, fits: SecretFits) -> Verified:
     """Verify that the secret is `party`'s; raises NotAuthenticated where the rows decide."""
-    # One answer for an unknown client, a wrong secret and a client that has none.
-    if (
-        party is None
-        or party.client.auth_method != received.method
-        or not fits(party.client, received.secret)
-    ):
+    # One answer, after the same work, for an unknown client, a wrong secret and one that has none.
+    is_right = fits(party.client if party is not None else None, received.secret)
+    if party is None or not is_right or party.client.auth_method != received.method:
         raise NotAuthenticated(
             "This is no client with this secret, or not one that may send it so.",
             basic=received.method == BASIC,

@@ -157,7 +157,15 @@ async def test_headers_of_proofs_that_are_none(program):
 
 async def test_proofs_that_are_no_tokens(program):
     nested = '{"a":' * 2000 + "1" + "}" * 2000
-    for text in ("", ".", "..", "a.b.c", "x" * 20_000, forge(nested.encode(), {}), b"\xe9.\xe9.\xe9"):
+    for text in (
+        "",
+        ".",
+        "..",
+        "a.b.c",
+        "x" * 20_000,
+        forge(nested.encode(), {}),
+        b"\xe9.\xe9.\xe9",
+    ):
         answer = await program.send(program.form(), text)
         refused(answer, "invalid_dpop_proof")
 

@@ -15,10 +15,10 @@ from exchange.formats.tokens import (
     public_jwks,
     verify_grant_token,
 )
-from exchange.http import Presented
 from exchange.ids import new_id
 from exchange.oauth.assertion import TYPE
 from exchange.oauth.model import GrantForToken
+from exchange.presented import Presented
 from tests.unit.oauth.world import ISSUER, b64, claims_of, forge, shared_world, world
 
 EVIL = "https://evil.example"

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from exchange.errors import BadInput, Unauthenticated
-from exchange.http import decode_cursor, encode_cursor, language, presented
+from exchange.http import decode_cursor, encode_cursor, language
+from exchange.presented import presented
 from exchange.strict_json import read_json
 
 VALUES = st.recursive(

@@ -4,8 +4,8 @@ import pytest
 
 from exchange.errors import Unauthenticated
 from exchange.formats.tokens import public_jwks
-from exchange.http import Presented
 from exchange.participants.store import CLIENTS, ORGANISATIONS
+from exchange.presented import Presented
 
 
 @pytest.fixture

@@ -109,7 +109,7 @@ class World:
         return Authenticator(lambda: self.keys.public, self.nonces, *parts)
 
     def secret_fits(self, client, secret):
-        return client.secret_hash is not None and client.secret_hash == f"hash of {secret}"
+        return client is not None and client.secret_hash == f"hash of {secret}"
 
     async def authorize(self, client, organisation, grant_id):
         self.asked.append((client.id, organisation.id, grant_id))
