@@ -36,8 +36,9 @@ from exchange.ledger.write import Stale
 from exchange.logs import set_up_logging
 from exchange.mounted_gateway import MountedDoor, MountedSources
 from exchange.mounted_stores import StoreChecker
-from exchange.oauth import api as oauth_api
 from exchange.oauth.access import DeskAccess
+from exchange.oauth.api import keys as token_keys_api
+from exchange.oauth.api import token as oauth_api
 from exchange.oauth.authenticate import Authenticator
 from exchange.oauth.nonces import load_nonces
 from exchange.participants.api import engagements as engagements_api
@@ -160,6 +161,7 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
         connections_api.router(
             parts.connection_desk, {"s3": StoreChecker(parts.s3), "http": parts.reach}, page
         ),
+        token_keys_api.router(parts.ledger, keys),
         keys_api.router(parts.ledger, parts.connection_desk.store, parts.connection_desk.vault),
         webhooks_api.router(parts.webhooks, parts.participants, parts.webhook_allow, page),
         health.router(parts),

@@ -180,7 +180,7 @@ async def open_parts(settings: Settings) -> Parts:
         engagements = EngagementsStore(ledger)
         secret_key = load_secret_key(settings.keys_dir)
         token_keys, webhooks = load_token_keys(settings.keys_dir), WebhookStore(ledger)
-        sender = Sender(MessageKey(*token_keys.signing), webhook_allow)
+        sender = Sender(MessageKey(lambda: token_keys.signing), webhook_allow)
         deliverer = Deliverer(webhooks, participants, sender, issuer=settings.issuer_url)
         tasks = [
             asyncio.create_task(deliverer.run(), name="webhooks"),

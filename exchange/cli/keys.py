@@ -1,6 +1,7 @@
-"""Verbs about the master keys, by which platforms' credentials are sealed (operator)."""
+"""Verbs about the exchange's keys (operator): the master keys, by which platforms' credentials are
+sealed, and those that sign access tokens."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -13,7 +14,9 @@ from exchange.cli.output import (
     session,
 )
 
-app = typer.Typer(help="The exchange's master keys.", no_args_is_help=True)
+app = typer.Typer(
+    help="The exchange's keys: master keys, and those of tokens.", no_args_is_help=True
+)
 
 
 @app.command("show")
@@ -39,6 +42,44 @@ def retire_master(profile: ProfilePath = DEFAULT_PROFILE, as_json: AsJson = Fals
     """
     with session(profile, as_json=as_json) as me:
         _print(me.post("/v1/keys/master/retire"), as_json=as_json)
+
+
+@app.command("tokens")
+def tokens(profile: ProfilePath = DEFAULT_PROFILE, as_json: AsJson = False) -> None:
+    """Show the keys that sign access tokens."""
+    with session(profile, as_json=as_json) as me:
+        _print_tokens(me.get("/v1/keys/token"), as_json=as_json)
+
+
+@app.command("rotate-token")
+def rotate_token(
+    profile: ProfilePath = DEFAULT_PROFILE,
+    at_once: Annotated[
+        bool, typer.Option("--at-once", help="Within seconds, as after a theft")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Have a new key sign access tokens, in five minutes: by then whoever verifies knows it."""
+    with session(profile, as_json=as_json) as me:
+        _print_tokens(me.post("/v1/keys/token/rotate", {"at_once": at_once}), as_json=as_json)
+
+
+@app.command("retire-token")
+def retire_token(profile: ProfilePath = DEFAULT_PROFILE, as_json: AsJson = False) -> None:
+    """Forget the older keys of tokens: what they signed is refused from now on."""
+    with session(profile, as_json=as_json) as me:
+        _print_tokens(me.post("/v1/keys/token/retire"), as_json=as_json)
+
+
+def _print_tokens(document: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(document)
+        return
+    rows = [
+        (key["id"], "signs" if key["signs"] else "", key["signs_from"] or "")
+        for key in document["keys"]
+    ]
+    print_table(("id", "", "from"), rows)
 
 
 def _print(document: dict[str, Any], *, as_json: bool) -> None:

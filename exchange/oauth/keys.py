@@ -1,15 +1,24 @@
 """The keys that sign access tokens: ES256, `<keys_dir>/token.jwk`, a JWK Set of mode 0600.
 
-The first key signs. The others are still published, so tokens signed before a rotation verify.
+A key signs from its time on (`signs_from`, seconds since 1970; absent: at once); of several the
+newest does. All are published, so tokens signed before a rotation verify, and whoever keeps a copy
+of the set knows a new key before it signs. Running workers look at the file once a second.
 """
 
 import fcntl
 import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from exchange.clock import now_ms
 from exchange.errors import StartUpError
 from exchange.formats.errors import FormatError
 from exchange.formats.jwk import (
@@ -24,62 +33,164 @@ from exchange.formats.manifest import MANIFEST_TYPE
 from exchange.formats.tokens import ACCESS_TOKEN_TYPE, KeySet
 from exchange.ledger.keep import make_private_dir, write_durably
 
+log_to = logging.getLogger("exchange.keys")
 FILE = "token.jwk"
+SIGNS_FROM = "signs_from"
+NEVER = 2**40
+LOOK_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    private: ec.EllipticCurvePrivateKey
+    kid: str
+    signs_from: int
 
 
 class TokenKeys:
-    """The newest key signs; `jwks` publishes all; `public` verifies with all."""
+    """The keys as the file has them now: the newest that may signs; `public` verifies with all."""
 
-    def __init__(self, private_jwks: list[dict[str, Any]]) -> None:
-        """Take private JWKs, newest first; raises FormatError."""
-        key, algorithm, kid = load_private_key(private_jwks[0])
-        if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise FormatError("access tokens are signed with ES256")
-        self._key = key
-        self._header = {"alg": algorithm, "kid": kid, "typ": ACCESS_TOKEN_TYPE}
-        self.jwks = parse_public_jwks(
-            {"keys": [public_jwks(each)["keys"][0] for each in private_jwks]}
-        )
-        self.public = KeySet(self.jwks)
+    def __init__(
+        self,
+        private_jwks: list[dict[str, Any]],
+        path: Path | None = None,
+        clock: Callable[[], int] = now_ms,
+    ) -> None:
+        """Take private JWKs, newest first, and follow their file; raises FormatError."""
+        self.path, self._clock = path, clock
+        self._one_at_a_time = threading.Lock()
+        self._stamp, self._looked = _stamp(path), time.monotonic()
+        self._take(private_jwks)
+
+    def _take(self, private_jwks: list[dict[str, Any]]) -> None:
+        keys = []
+        for each in private_jwks:
+            key, _algorithm, kid = load_private_key(each)
+            if not isinstance(key, ec.EllipticCurvePrivateKey):
+                raise FormatError("access tokens are signed with ES256")
+            signs_from = each.get(SIGNS_FROM, 0)
+            if type(signs_from) is not int:
+                raise FormatError(f"{SIGNS_FROM} is no time in seconds")
+            keys.append(_Key(key, kid, signs_from))
+        jwks = parse_public_jwks({"keys": [public_jwks(each)["keys"][0] for each in private_jwks]})
+        self._keys, self._jwks, self._public = keys, jwks, KeySet(jwks)
+
+    @property
+    def jwks(self) -> dict[str, Any]:
+        """The public keys as a JWK Set, the newest first."""
+        self._look()
+        return self._jwks
+
+    @property
+    def public(self) -> KeySet:
+        """The public keys, to verify with."""
+        self._look()
+        return self._public
 
     @property
     def signing(self) -> tuple[ec.EllipticCurvePrivateKey, str]:
-        """The newest key and its id, for what else the exchange signs as itself: deliveries."""
-        return self._key, self._header["kid"]
+        """The key that signs and its id, also what else the exchange signs as itself."""
+        self._look()
+        now, keys = self._clock() / 1000, self._keys
+        key = next((each for each in keys if each.signs_from <= now), keys[-1])
+        return key.private, key.kid
+
+    @property
+    def schedule(self) -> list[tuple[str, int]]:
+        """The ids of the keys, the newest first, and from when each signs, in seconds."""
+        self._look(always=True)
+        return [(key.kid, key.signs_from) for key in self._keys]
 
     def sign(self, claims: dict[str, Any]) -> str:
         """Return an access token that makes these claims."""
-        return sign_jws(self._key, self._header, claims)
+        return self._sign(ACCESS_TOKEN_TYPE, claims)
 
     def sign_manifest(self, claims: dict[str, Any]) -> str:
         """Return the manifest of an export, which is never taken for a token."""
-        return sign_jws(self._key, {**self._header, "typ": MANIFEST_TYPE}, claims)
+        return self._sign(MANIFEST_TYPE, claims)
+
+    def _sign(self, typ: str, claims: dict[str, Any]) -> str:
+        key, kid = self.signing
+        return sign_jws(key, {"alg": "ES256", "kid": kid, "typ": typ}, claims)
+
+    def _look(self, *, always: bool = False) -> None:
+        """Read the file again if it changed; look at most once a second unless `always`."""
+        now = time.monotonic()
+        if self.path is None or (not always and now - self._looked < LOOK_SECONDS):
+            return
+        with self._one_at_a_time:
+            self._looked = now
+            stamp = _stamp(self.path)
+            if stamp == self._stamp:
+                return
+            try:
+                self._take(_read(self.path))
+                self._stamp = stamp
+            except (StartUpError, FormatError):  # go on with what was read before
+                log_to.error("token_keys_unreadable")
 
 
 def load_token_keys(keys_dir: Path) -> TokenKeys:
     """Read the keys, or make the first one; raises StartUpError."""
-    return _open(keys_dir, rotate=False)
-
-
-def rotate_token_keys(keys_dir: Path) -> TokenKeys:
-    """Put a new key in front, and forget the oldest beyond 8; running servers read it at start."""
-    return _open(keys_dir, rotate=True)
-
-
-def _open(keys_dir: Path, *, rotate: bool) -> TokenKeys:
     path = make_private_dir(keys_dir, "keys") / FILE
     # Several workers may start at once; a key that only one of them knew would sign in vain.
-    with path.with_suffix(".lock").open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        exists = path.exists()
-        private_jwks = _read(path) if exists else []
-        if rotate or not exists:
-            private_jwks = [generate_client_key(), *private_jwks][:MAX_KEYS]
-            write_durably(path, json.dumps({"keys": private_jwks}, indent=1).encode())
+    with _locked(path):
+        if not path.exists():
+            _write(path, [generate_client_key()])
+        private_jwks = _read(path)
     try:
-        return TokenKeys(private_jwks)
+        return TokenKeys(private_jwks, path)
     except FormatError as error:
         raise StartUpError(f"The token keys in {path} cannot be used: {error}") from error
+
+
+def add_token_key(path: Path, signs_from: int) -> str:
+    """Put a new key in front, and forget the oldest beyond 8; return its id.
+
+    Waits for the file's lock and the disk, as `schedule_token_key` and `drop_token_keys` do. Raises
+    StartUpError, OSError.
+    """
+    with _locked(path):
+        fresh = generate_client_key()
+        _write(path, [{**fresh, SIGNS_FROM: signs_from}, *_read(path)][:MAX_KEYS])
+    return str(fresh["kid"])
+
+
+def schedule_token_key(path: Path, kid: str, signs_from: int) -> None:
+    """Say from when a key signs, in seconds."""
+    with _locked(path):
+        _write(
+            path,
+            [
+                {**each, SIGNS_FROM: signs_from} if each.get("kid") == kid else each
+                for each in _read(path)
+            ],
+        )
+
+
+def drop_token_keys(path: Path, kids: list[str]) -> None:
+    """Forget keys for good: what they signed is refused from now on."""
+    with _locked(path):
+        _write(path, [each for each in _read(path) if each.get("kid") not in kids])
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.with_suffix(".lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _write(path: Path, private_jwks: list[dict[str, Any]]) -> None:
+    write_durably(path, json.dumps({"keys": private_jwks}, indent=1).encode())
+
+
+def _stamp(path: Path | None) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat() if path is not None else None
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_ino, found.st_size) if found is not None else None
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

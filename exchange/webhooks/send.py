@@ -5,6 +5,7 @@ No redirects are followed, no proxies asked, no cookies kept: httpcore does none
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -46,23 +47,34 @@ class _Key(HTTPSignatureKeyResolver):
         return self._key.public_key()
 
 
-class MessageKey:
-    """The key that signs deliveries, published in the exchange's JWK Set under its id."""
+Signing = Callable[[], tuple[EllipticCurvePrivateKey, str]]
 
-    def __init__(self, key: EllipticCurvePrivateKey, kid: str) -> None:
-        self._kid = kid
-        self._signer = HTTPMessageSigner(
-            signature_algorithm=ECDSA_P256_SHA256, key_resolver=_Key(key)
-        )
+
+class MessageKey:
+    """The key that signs deliveries, published in the exchange's JWK Set under its id.
+
+    `signing` gives the one that does just now, and its id.
+    """
+
+    def __init__(self, signing: Signing) -> None:
+        self._signing = signing
+        self._kid: str | None = None
+        self._signer: HTTPMessageSigner | None = None
 
     def headers(self, url: str, body: bytes, delivery_id: str, now_ms: int) -> dict[str, str]:
         """Return the headers of a delivery, its digest (RFC 9530) and signature among them."""
         message = _Message(
             "POST", url, {"Content-Type": "application/json", "Exchange-Delivery": delivery_id}
         )
+        key, kid = self._signing()
+        if self._signer is None or self._kid != kid:
+            self._kid = kid
+            self._signer = HTTPMessageSigner(
+                signature_algorithm=ECDSA_P256_SHA256, key_resolver=_Key(key)
+            )
         self._signer.sign(
             message,
-            key_id=self._kid,
+            key_id=kid,
             label=LABEL,
             created=datetime.fromtimestamp(now_ms // 1000, UTC),
             covered_component_ids=COVERED,

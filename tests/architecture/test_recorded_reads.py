@@ -40,6 +40,7 @@ OWN = {
     "/v1/engagements",
     "/v1/engagements/{engagement_id}",
     "/v1/keys/master",
+    "/v1/keys/token",
     "/v1/log/reads",
     "/v1/me",
     "/v1/uploads",

@@ -66,7 +66,7 @@ async def hook(world, caller, url):
 async def send(world, url, seconds=2.0):
     """One attempt by a sender of its own; what went wrong, and how long it took."""
     sender = Sender(
-        MessageKey(*world.parts.token_keys.signing),
+        MessageKey(lambda: world.parts.token_keys.signing),
         world.parts.webhook_allow,
         total_seconds=seconds,
     )
@@ -195,7 +195,9 @@ async def test_a_resolver_that_fails_is_counted_and_waited_for(sqlite):
         async def resolve(host, port):
             raise UnicodeError("label too long")
 
-        sender = Sender(MessageKey(*parts.token_keys.signing), parts.webhook_allow, resolve=resolve)
+        sender = Sender(
+            MessageKey(lambda: parts.token_keys.signing), parts.webhook_allow, resolve=resolve
+        )
         made = await hook(world, world.sme, "https://a.example.com/")
         running = asyncio.create_task(Deliverer(parts.webhooks, parts.participants, sender).run())
         try:

@@ -210,7 +210,7 @@ async def test_a_restart_goes_on_where_it_was(database):
 async def test_two_workers_send_each_leaf_once(database):
     async with world_on(database) as world:
         parts = world.parts
-        sender = Sender(MessageKey(*parts.token_keys.signing), parts.webhook_allow)
+        sender = Sender(MessageKey(lambda: parts.token_keys.signing), parts.webhook_allow)
         other = Deliverer(parts.webhooks, parts.participants, sender)
         task = asyncio.create_task(other.run())
         try:

@@ -301,6 +301,11 @@ GOOD: dict[str, Good] = {
     "GET /v1/keys/master": lambda w, send: send("operator", "/v1/keys/master"),
     "POST /v1/keys/master/rotate": lambda w, send: send("operator", "/v1/keys/master/rotate"),
     "POST /v1/keys/master/retire": _retire,
+    "GET /v1/keys/token": lambda w, send: send("operator", "/v1/keys/token"),
+    "POST /v1/keys/token/rotate": lambda w, send: send(
+        "operator", "/v1/keys/token/rotate", {"at_once": False}
+    ),
+    "POST /v1/keys/token/retire": lambda w, send: send("operator", "/v1/keys/token/retire"),
     "POST /v1/holds": _hold,
     "GET /v1/holds": lambda w, send: send("sme", f"/v1/holds?target={w.grant_id}&open=true"),
     "GET /v1/holds/{hold_id}": lambda w, send: send("platform", f"/v1/holds/{w.hold}"),

@@ -11,7 +11,15 @@ from joserfc import jwk
 
 from exchange.errors import StartUpError
 from exchange.formats.tokens import KeySet, TokenRefused, verify_api_token
-from exchange.oauth.keys import load_token_keys, rotate_token_keys
+from exchange.oauth.keys import (
+    LOOK_SECONDS,
+    NEVER,
+    TokenKeys,
+    add_token_key,
+    drop_token_keys,
+    load_token_keys,
+    schedule_token_key,
+)
 
 
 def token_of(keys):
@@ -33,19 +41,65 @@ def test_the_key_is_made_once_and_kept_private(tmp_path):
     assert verify(token_of(first), again.public).client_id == "c"
 
 
+def rotated(folder, signs_from=0):
+    add_token_key(folder / "token.jwk", signs_from)
+    return load_token_keys(folder)
+
+
+def kids(keys):
+    return [key["kid"] for key in keys.jwks["keys"]]
+
+
 def test_after_a_rotation_the_new_key_signs_and_the_old_one_verifies(tmp_path):
     old = load_token_keys(tmp_path)
-    new = rotate_token_keys(tmp_path)
-    assert [key["kid"] for key in new.jwks["keys"]][1:] == [key["kid"] for key in old.jwks["keys"]]
-    assert verify(token_of(old), new.public)
+    token, before = token_of(old), old.public
+    new = rotated(tmp_path)
+    assert kids(new)[1:] == [each.kid for each in old._keys]
+    assert verify(token, new.public)
     assert verify(token_of(new), load_token_keys(tmp_path).public)
     with pytest.raises(TokenRefused, match="token_key_unknown"):
-        verify(token_of(new), old.public)
+        verify(token_of(new), before)
+
+
+def test_a_key_is_published_before_it_signs(tmp_path):
+    now = [1_000_000]
+    first = kids(load_token_keys(tmp_path))
+    rotated(tmp_path, 1_300)
+    keys = TokenKeys(json.loads((tmp_path / "token.jwk").read_text())["keys"], None, lambda: now[0])
+    assert kids(keys)[1:] == first
+    assert keys.signing[1] == first[0]
+    now[0] = 1_300_000
+    assert keys.signing[1] == kids(keys)[0]
+
+
+def test_a_running_worker_sees_what_another_changed(tmp_path):
+    running = load_token_keys(tmp_path)
+    first = kids(running)[0]
+    kid = add_token_key(running.path, NEVER)
+    running._looked -= LOOK_SECONDS
+    assert (kids(running), running.signing[1]) == ([kid, first], first)
+    schedule_token_key(running.path, kid, 0)
+    running._looked -= LOOK_SECONDS
+    assert running.signing[1] == kid
+    token = token_of(running)
+    drop_token_keys(running.path, [first])
+    assert [each for each, _ in running.schedule] == [kid]
+    assert verify(token, running.public)
+
+
+def test_a_file_damaged_while_serving_changes_nothing(tmp_path, caplog):
+    running = load_token_keys(tmp_path)
+    token = token_of(running)
+    running.path.write_bytes(b"{")
+    running._looked -= LOOK_SECONDS
+    assert verify(token, running.public)
+    assert "token_keys_unreadable" in caplog.text
 
 
 def test_no_more_keys_are_published_than_a_set_may_hold(tmp_path):
+    load_token_keys(tmp_path)
     for _ in range(10):
-        keys = rotate_token_keys(tmp_path)
+        keys = rotated(tmp_path)
     assert len(keys.jwks["keys"]) == 8
     KeySet(keys.jwks)
 
@@ -63,8 +117,8 @@ def test_workers_that_start_together_sign_with_one_key(tmp_path):
         time.sleep(0.2)
         assert not (tmp_path / "token.jwk").exists()
         fcntl.flock(lock, fcntl.LOCK_UN)
-        kids = {each.result(timeout=30).jwks["keys"][0]["kid"] for each in started}
-    assert len(kids) == 1
+        first = {each.result(timeout=30).jwks["keys"][0]["kid"] for each in started}
+    assert len(first) == 1
 
 
 @pytest.mark.parametrize(

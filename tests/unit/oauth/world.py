@@ -26,7 +26,7 @@ from exchange.ledger.keep import Keeper
 from exchange.ledger.ledger import Ledger
 from exchange.ledger.start import load_signer
 from exchange.ledger.write import Insert, Update, Write
-from exchange.oauth.api import router
+from exchange.oauth.api.token import router
 from exchange.oauth.assertion import TYPE
 from exchange.oauth.authenticate import Authenticator
 from exchange.oauth.keys import load_token_keys

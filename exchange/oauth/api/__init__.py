@@ -1,0 +1,1 @@
+"""Routes of the authorization server, a file a RFC."""

@@ -1,0 +1,90 @@
+"""Rotate the keys that sign tokens while serving, every change a leaf.
+
+A new key is published a while before it signs, as long as copies of the JWK Set are kept. Older
+ones stay published until they are retired: what they signed is refused from then on.
+"""
+
+import asyncio
+from dataclasses import dataclass
+
+from exchange.clock import now_ms
+from exchange.errors import Conflict, StartUpError, Unavailable
+from exchange.http import Caller
+from exchange.ledger.ledger import Ledger
+from exchange.ledger.write import Write
+from exchange.oauth.keys import (
+    NEVER,
+    TokenKeys,
+    add_token_key,
+    drop_token_keys,
+    schedule_token_key,
+)
+from exchange.participants.store import acting
+
+SUBJECT = "token_keys"
+COPIES_SECONDS = 300  # how long a copy of the JWK Set may be kept (its max-age)
+WORKERS_SECONDS = 3  # how long until every worker has looked at the file
+
+
+@dataclass(frozen=True, slots=True)
+class TokenKeyState:
+    """One key: whether it signs now, and from when on it does (seconds)."""
+
+    kid: str
+    signs: bool
+    signs_from: int
+
+
+def token_key_state(keys: TokenKeys) -> list[TokenKeyState]:
+    """Return how the keys stand, the newest first."""
+    _, signing = keys.signing
+    return [TokenKeyState(kid, kid == signing, since) for kid, since in keys.schedule]
+
+
+async def rotate_token_keys(
+    ledger: Ledger, keys: TokenKeys, caller: Caller, *, at_once: bool
+) -> list[TokenKeyState]:
+    """Have a new key sign, once everybody knows it; `at_once`: within seconds."""
+    path = keys.path
+    if path is None:
+        raise Unavailable("keys_unavailable", "These keys are kept nowhere.")
+    try:
+        # It signs nothing before the log says so.
+        kid = await asyncio.to_thread(add_token_key, path, NEVER)
+        signs_from = now_ms() // 1000 + (WORKERS_SECONDS if at_once else COPIES_SECONDS)
+        data = {"key_id": kid, "signs_from_ms": signs_from * 1000, "by": caller.client_id}
+        event = ledger.event("keys.token_rotated.v1", SUBJECT, data)
+        await ledger.commit(Write([event], reads=acting(caller)))
+        await asyncio.to_thread(schedule_token_key, path, kid, signs_from)
+    except (OSError, StartUpError) as error:
+        raise _unchanged() from error
+    return token_key_state(keys)
+
+
+async def retire_token_keys(ledger: Ledger, keys: TokenKeys, caller: Caller) -> list[TokenKeyState]:
+    """Forget the keys behind the one that signs: tokens that they signed are refused."""
+    path, state = keys.path, token_key_state(keys)
+    if path is None:
+        raise Unavailable("keys_unavailable", "These keys are kept nowhere.")
+    signing = next(i for i, each in enumerate(state) if each.signs)
+    waiting = [each for each in state[:signing] if each.signs_from < NEVER]
+    if waiting:
+        raise Conflict(
+            "token_key_waits",
+            "A newer key waits to sign: retire the older ones once it does.",
+            hint="GET /v1/keys/token says from when.",
+        )
+    retired = [each.kid for each in state[signing + 1 :]]
+    if retired:
+        data = {"key_id": state[signing].kid, "retired": retired, "by": caller.client_id}
+        event = ledger.event("keys.token_retired.v1", SUBJECT, data)
+        await ledger.commit(Write([event], reads=acting(caller)))
+        try:
+            await asyncio.to_thread(drop_token_keys, path, retired)
+        except (OSError, StartUpError) as error:
+            raise _unchanged() from error
+    return token_key_state(keys)
+
+
+def _unchanged() -> Unavailable:
+    return Unavailable("keys_unavailable", "The token keys cannot be changed.", hint="Try again.")
