@@ -38,9 +38,11 @@ from exchange.mounted_gateway import MountedDoor, MountedSources
 from exchange.mounted_stores import StoreChecker
 from exchange.oauth.access import DeskAccess
 from exchange.oauth.api import keys as token_keys_api
+from exchange.oauth.api import registration as registration_api
 from exchange.oauth.api import token as oauth_api
 from exchange.oauth.authenticate import Authenticator
 from exchange.oauth.nonces import load_nonces
+from exchange.participants.api import clients as clients_api
 from exchange.participants.api import engagements as engagements_api
 from exchange.participants.api import members as members_api
 from exchange.participants.api import organisations as participants_api
@@ -156,6 +158,8 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
         previews_api.router(parts.catalog, parts.participants),
         dcat_api.router(parts.catalog, parts.participants, settings.issuer_url, page),
         participants_api.router(parts.ledger, parts.participants, page),
+        clients_api.router(parts.ledger, parts.participants, parts.secret_key, page),
+        registration_api.router(parts.ledger, parts.participants, parts.secret_key),
         members_api.router(parts.ledger, parts.participants),
         engagements_api.router(parts.engagements, parts.participants, page),
         connections_api.router(

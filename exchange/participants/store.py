@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, func, select
 
 from exchange.cache import RowCache
 from exchange.db import Database
@@ -11,11 +11,25 @@ from exchange.http import Caller
 from exchange.ledger.write import RowKey
 from exchange.participants.engagements import ITS_OWN, Engagement, Sight, sight_of
 from exchange.participants.engagements_store import open_engagements
-from exchange.participants.model import OVERSEERS, Attribute, Client, Member, Organisation
-from exchange.participants.tables import ClientRow, MemberRow, OrganisationRow
+from exchange.participants.model import (
+    OVERSEERS,
+    Attribute,
+    Client,
+    ClientInvitation,
+    ClientStatus,
+    Member,
+    Organisation,
+)
+from exchange.participants.tables import (
+    ClientInvitationRow,
+    ClientRow,
+    MemberRow,
+    OrganisationRow,
+)
 
 ORGANISATIONS = OrganisationRow.__table__  # type: ignore[attr-defined]
 CLIENTS = ClientRow.__table__  # type: ignore[attr-defined]
+CLIENT_INVITATIONS = ClientInvitationRow.__table__  # type: ignore[attr-defined]
 MEMBERS = MemberRow.__table__  # type: ignore[attr-defined]
 
 
@@ -100,6 +114,57 @@ class Participants:
         query = select(CLIENTS).where(CLIENTS.c.org_id == org_id).order_by(CLIENTS.c.id)
         rows = await self.db.read(lambda c: c.execute(query).all())
         return [_client(row) for row in rows]
+
+    async def find_clients(
+        self,
+        after: str | None,
+        limit: int,
+        only: Collection[str] | None = None,
+        status: ClientStatus | None = None,
+    ) -> list[Client]:
+        """Return clients by id, `limit` at most: of `only` these organisations, of one status."""
+        query = select(CLIENTS).order_by(CLIENTS.c.id).limit(limit)
+        if after is not None:
+            query = query.where(CLIENTS.c.id > after)
+        if only is not None:
+            query = query.where(CLIENTS.c.org_id.in_(only))
+        if status is not None:
+            query = query.where(CLIENTS.c.status == status)
+        rows = await self.db.read(lambda c: c.execute(query).all())
+        return [_client(row) for row in rows]
+
+    async def client_invitation(self, invitation_id: str) -> ClientInvitation:
+        """Return an invitation of a client; raises NotFound."""
+        query = select(CLIENT_INVITATIONS).where(CLIENT_INVITATIONS.c.id == invitation_id)
+        row = await self.db.point(lambda c: c.execute(query).one_or_none())
+        if row is None:
+            raise NotFound("invitation_unknown", "No such invitation of your organisation.")
+        return ClientInvitation(**row._asdict())
+
+    async def client_invitation_of(self, token_hash: str) -> ClientInvitation | None:
+        """Return the invitation whose token has this hash, whatever became of it."""
+        query = select(CLIENT_INVITATIONS).where(CLIENT_INVITATIONS.c.token_hash == token_hash)
+        row = await self.db.read(lambda c: c.execute(query).one_or_none())
+        return ClientInvitation(**row._asdict()) if row is not None else None
+
+    async def open_client_invitations(self, org_id: str, now_ms: int) -> int:
+        """Return how many open invitations of clients an organisation has."""
+        of = CLIENT_INVITATIONS.c
+        query = select(func.count()).where(
+            of.org_id == org_id, of.status == "open", of.expires_ms > now_ms
+        )
+        return await self.db.read(lambda c: c.execute(query).scalar_one())
+
+    async def list_client_invitations(
+        self, org_id: str, after: str | None, limit: int
+    ) -> list[ClientInvitation]:
+        """Return an organisation's invitations of clients, oldest first."""
+        of = CLIENT_INVITATIONS.c
+        query = select(CLIENT_INVITATIONS).where(of.org_id == org_id).order_by(of.id).limit(limit)
+        if after is not None:
+            query = query.where(of.id > after)
+        rows = await self.db.read(lambda c: c.execute(query).all())
+        return [ClientInvitation(**row._asdict()) for row in rows]
 
     def drop(self, ids: Sequence[str]) -> None:
         """Forget cached rows that changed."""

@@ -24,7 +24,8 @@ PUBLIC = {
     "/log/key",
     "/log/tile/{level}/{path:path}",
     "/oauth/jwks",
-    "/oauth/token",  # answers GET with its problem: send POST
+    "/oauth/register",  # answers GET with its problem: send POST
+    "/oauth/token",  # likewise
     "/readyz",
 }
 # These ask for a grant token, which only its consumer gets.
@@ -43,6 +44,7 @@ OWN = {
     "/v1/keys/token",
     "/v1/log/reads",
     "/v1/me",
+    "/v1/organisations/{org_id}/client-invitations",
     "/v1/uploads",
     "/v1/uploads/{upload_id}",
     "/v1/webhooks",

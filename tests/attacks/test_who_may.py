@@ -75,6 +75,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         )
         things = {
             "organisation": world.sme.profile.organisation_id,
+            "client": world.sme.profile.client_id,
             "offering": world.offering["id"],
             "a rival's draft": world.draft["id"],
             "private": private["id"],

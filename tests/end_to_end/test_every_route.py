@@ -24,6 +24,7 @@ from schemathesis.specs.openapi.checks import (
 
 from exchange.client.profile import jwks_of, new_profile
 from tests.support.actors import TERMS, engagement
+from tests.support.good_clients import Invitations, key, spare_invitation
 from tests.support.good_requests import GOOD, ORGANISATION, PERSON, assertion_form, org
 from tests.support.good_uploads import upload
 from tests.support.story import (
@@ -106,6 +107,8 @@ def known(world: World, label: str) -> dict[str, list[str]]:
         "org_id": [org(world.platform), org(world.sme), org(world.rival)],
         "client_id": [world.spare_client],
         "member_id": [world.spare_member],
+        "thumbprint": ["0" * 43],
+        "invitation_id": [spare_invitation(world)] if "invitation_id" in label else [],
         "offering_id": offerings,
         "request_id": [world.waiting["id"], world.answer["id"], world.denied["id"]],
         "grant_id": [world.call_grant_id]
@@ -135,6 +138,9 @@ def good_body(world: World, label: str) -> dict[str, Any]:
         "POST /v1/organisations": ORGANISATION,
         "PUT /v1/organisations/{org_id}/attributes/{name}": {"value": 7},
         "POST /v1/organisations/{org_id}/clients": {"name": "n", "jwks": jwks_of(new_profile(""))},
+        "POST /oauth/register": {"jwks": jwks_of(new_profile(""))},
+        "POST /v1/clients/{client_id}/keys": {"jwk": key()},
+        "POST /v1/organisations/{org_id}/client-invitations": {"days": 1},
         "POST /v1/organisations/{org_id}/members": PERSON,
         "PUT /v1/members/{member_id}": {"roles": ["developer"]},
         "POST /v1/invitations/accept": {"invitation": "0" * 43, "jwks": jwks_of(new_profile(""))},
@@ -177,6 +183,7 @@ def cases(draw: st.DrawFn, operation: Any, ids: dict[str, list[str]], body: dict
 @pytest.mark.parametrize("label", GOOD)
 def test_malformed_input_as_each_role(label: str, world: World, operations: dict[str, Any]) -> None:
     operation, session = operations[label], requests.Session()
+    invitations = Invitations(world)
 
     @settings(
         max_examples=EXAMPLES,
@@ -194,6 +201,8 @@ def test_malformed_input_as_each_role(label: str, world: World, operations: dict
                 headers = {}
                 if isinstance(case.body, dict):
                     case.body = {**case.body, **assertion_form(getattr(world, role))}
+            if case.path == "/oauth/register" and role == "operator":
+                headers = invitations.headers()
             judge(case, case.call(base_url=world.server.url, session=session, headers=headers))
 
     run()
@@ -204,7 +213,7 @@ def judge(case: Any, response: Any) -> None:
     kind = response.headers["content-type"][0] if "content-type" in response.headers else ""
     is_problem = kind == "application/problem+json"
     if response.status_code >= 400 and case.method != "HEAD":
-        if case.path == "/oauth/token" and not is_problem:
+        if case.path in ("/oauth/token", "/oauth/register") and not is_problem:
             assert {"error", "error_description"} <= response.json().keys()
         else:
             assert is_problem, (response.status_code, kind)

@@ -11,6 +11,7 @@ from exchange.client.profile import jwks_of, new_profile
 from exchange.client.session import Session
 from exchange.formats.tokens import make_client_assertion
 from tests.support.actors import TERMS, ask, engage, engagement, publish
+from tests.support.good_clients import CLIENTS
 from tests.support.good_uploads import UPLOADS
 from tests.support.story import CONNECTION, CREDENTIAL, WEBHOOK, World
 from tests.support.upstream import METHODS
@@ -29,18 +30,6 @@ def assertion_form(session: Session) -> dict[str, str]:
 def _token(world: World, send: Send) -> httpx.Response:
     form = {"grant_type": "client_credentials", **assertion_form(world.sme)}
     return send("nobody", "/oauth/token", data=form)
-
-
-def _client(world: World, send: Send) -> httpx.Response:
-    body = {"name": "nightly import", "jwks": jwks_of(new_profile(""))}
-    return send("sme", f"/v1/organisations/{org(world.sme)}/clients", json=body)
-
-
-def _disable(world: World, send: Send) -> httpx.Response:
-    clients, name = f"/v1/organisations/{org(world.sme)}/clients", "to be disabled"
-    spare = [c for c in world.sme.pages(clients) if (c["name"], c["status"]) == (name, "active")]
-    made = spare or [world.sme.post(clients, {"name": name, "jwks": jwks_of(new_profile(""))})]
-    return send("sme", f"/v1/clients/{made[0]['id']}/disable")
 
 
 def _invite(world: World) -> dict[str, Any]:
@@ -183,11 +172,7 @@ GOOD: dict[str, Good] = {
         f"/v1/organisations/{org(w.rival)}/attributes/headcount",
         json={"value": 7, "evidence": "verified"},
     ),
-    "POST /v1/organisations/{org_id}/clients": _client,
-    "GET /v1/organisations/{org_id}/clients": lambda w, send: send(
-        "sme", f"/v1/organisations/{org(w.sme)}/clients"
-    ),
-    "POST /v1/clients/{client_id}/disable": _disable,
+    **CLIENTS,
     "POST /v1/organisations/{org_id}/members": lambda w, send: send(
         "operator", f"/v1/organisations/{org(w.sme)}/members", json=PERSON
     ),

@@ -58,7 +58,18 @@ WHO_MAY: dict[str, set[str]] = {
     "PUT /v1/organisations/{org_id}/attributes/{name}": {"operator"},
     "POST /v1/organisations/{org_id}/clients": {"operator"} | all_of("sme"),  # people: their own
     "GET /v1/organisations/{org_id}/clients": SME_AND_OVERSIGHT,
+    "POST /oauth/register": EVERYBODY,  # whoever holds the invitation
+    "GET /v1/clients": MEMBERS,
+    "GET /v1/clients/{client_id}": SME_AND_OVERSIGHT,
     "POST /v1/clients/{client_id}/disable": {"operator", "sme"} | people("sme", "owner"),
+    "POST /v1/clients/{client_id}/approve": {"operator"},
+    "POST /v1/clients/{client_id}/reject": {"operator"},
+    "POST /v1/clients/{client_id}/keys": {"operator"} | people("sme", "owner"),  # or itself
+    "DELETE /v1/clients/{client_id}/keys/{thumbprint}": {"operator"} | people("sme", "owner"),
+    "POST /v1/clients/{client_id}/secret": {"operator"} | people("sme", "owner"),
+    "POST /v1/organisations/{org_id}/client-invitations": {"operator"} | people("sme", "owner"),
+    "GET /v1/organisations/{org_id}/client-invitations": {"operator"} | people("sme", "owner"),
+    "POST /v1/client-invitations/{invitation_id}/withdraw": {"operator"} | people("sme", "owner"),
     "POST /v1/organisations/{org_id}/members": {"operator"} | people("sme", "owner"),
     "GET /v1/organisations/{org_id}/members": SME_AND_OVERSIGHT,
     "GET /v1/members/{member_id}": SME_AND_OVERSIGHT,
@@ -158,7 +169,14 @@ OWN: dict[str, set[str]] = {
     "GET /v1/organisations/{org_id}": MEMBERS,
     "POST /v1/organisations/{org_id}/clients": MEMBERS,
     "GET /v1/organisations/{org_id}/clients": MEMBERS,
+    "GET /v1/clients/{client_id}": MEMBERS,
     "POST /v1/clients/{client_id}/disable": {*ORGANISATIONS} | OWNERS,
+    "POST /v1/clients/{client_id}/keys": OWNERS,
+    "DELETE /v1/clients/{client_id}/keys/{thumbprint}": OWNERS,
+    "POST /v1/clients/{client_id}/secret": OWNERS,
+    "POST /v1/organisations/{org_id}/client-invitations": OWNERS,
+    "GET /v1/organisations/{org_id}/client-invitations": OWNERS,
+    "POST /v1/client-invitations/{invitation_id}/withdraw": OWNERS,
     "POST /v1/organisations/{org_id}/members": OWNERS,
     "GET /v1/organisations/{org_id}/members": MEMBERS,
     "GET /v1/members/{member_id}": MEMBERS,
@@ -174,6 +192,7 @@ OWN: dict[str, set[str]] = {
 # Lists answer every member, with what is theirs to see: what is looked for, and who finds it.
 LISTS: dict[tuple[str, str], set[str]] = {
     ("/v1/organisations", "organisation"): SME_AND_OVERSIGHT,
+    ("/v1/clients", "client"): SME_AND_OVERSIGHT,
     ("/v1/offerings", "offering"): MEMBERS,
     ("/v1/offerings", "a rival's draft"): all_of("rival") | OVERSEES,
     ("/v1/offerings", "private"): PARTIES,

@@ -17,14 +17,11 @@ from exchange.http import (
     problems,
 )
 from exchange.ledger.ledger import Ledger
+from exchange.participants.api.client_documents import ClientOut, Jwks, client_out, read_jwks
 from exchange.participants.api.organisations import (
     BODY_PATTERN,
-    ClientOut,
-    Jwks,
     Name,
     OrgId,
-    client_out,
-    read_jwks,
     readable,
 )
 from exchange.participants.change_member import remove_member, set_member_roles

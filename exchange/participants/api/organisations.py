@@ -1,14 +1,12 @@
-"""Routes of organisations and their clients: parse, call one verb, answer."""
+"""Routes of organisations: parse, call one verb, answer."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 from pydantic import Field, StringConstraints, model_validator
 
 from exchange.clock import rfc3339
-from exchange.errors import BadInput, Forbidden
-from exchange.formats.errors import FormatError
-from exchange.formats.tokens import parse_public_jwks
+from exchange.errors import Forbidden
 from exchange.http import (
     ONE_LINE,
     Body,
@@ -26,19 +24,15 @@ from exchange.ledger.ledger import Ledger
 from exchange.participants.declared import Declared, Figure, check_value
 from exchange.participants.model import (
     AttributeName,
-    Client,
-    ClientStatus,
     Evidence,
     Organisation,
     Role,
 )
-from exchange.participants.register_client import disable_client, register_client
 from exchange.participants.register_organisation import register_organisation, set_attribute
 from exchange.participants.store import Participants
 
 BODY_PATTERN = "[0-9a-hjkmnp-tv-z]{26}"
 OrgId = Annotated[str, Path(pattern=f"^org_{BODY_PATTERN}$", examples=["org_" + "0" * 26])]
-ClientId = Annotated[str, Path(pattern=f"^cli_{BODY_PATTERN}$", examples=["cli_" + "0" * 26])]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=ONE_LINE)]
 
 
@@ -82,50 +76,6 @@ class OrganisationOut(Body):
     roles: list[str]
     status: str
     attributes: dict[str, AttributeOut]
-    created_at: str
-
-
-Jwks = Annotated[
-    dict[str, Any],
-    Field(
-        description="Public JWK Set (RFC 7517): ES256, PS256 or EdDSA keys, 8 at most",
-        examples=[
-            {
-                "keys": [
-                    {
-                        "kty": "EC",
-                        "crv": "P-256",
-                        "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
-                        "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
-                    }
-                ]
-            }
-        ],
-    ),
-]
-
-
-class ClientIn(Body):
-    """A client to register, by its public keys."""
-
-    name: Name = Field(examples=["nightly import"])
-    jwks: Jwks
-    program: bool = Field(
-        False,
-        description="Owners: a program of the organisation, not a client of your own",
-        examples=[False],
-    )
-
-
-class ClientOut(Body):
-    """A client; its keys are public. `member_id` is the person whose it is, null for a program."""
-
-    id: str
-    organisation_id: str
-    member_id: str | None
-    name: str
-    jwks: dict[str, Any]
-    status: ClientStatus
     created_at: str
 
 
@@ -192,46 +142,6 @@ def router(ledger: Ledger, participants: Participants, page_items: int) -> APIRo
         )
         return _organisation_out(organisation)
 
-    @routes.post(
-        "/organisations/{org_id}/clients",
-        status_code=201,
-        responses=problems(400, 401, 403, 404, 409, 415, 422, 503),
-    )
-    async def post_client(
-        org_id: OrgId,
-        body: ClientIn,
-        caller: Annotated[Caller, any_role],
-        idempotency_key: IdempotencyKey = None,
-    ) -> ClientOut:
-        """Register a client with its public keys: for your own organisation, or as operator.
-
-        A person's is a client of that person; `program` makes one of the organisation (owners).
-        """
-        jwks = read_jwks(body.jwks)
-        client = await register_client(
-            ledger,
-            participants,
-            caller,
-            org_id,
-            name=body.name,
-            jwks=jwks,
-            program=body.program,
-            idempotency_key=idempotency_key,
-        )
-        return client_out(client)
-
-    @routes.get("/organisations/{org_id}/clients", responses=problems(401, 403, 404, 422, 503))
-    async def get_clients(org_id: OrgId, caller: Annotated[Caller, any_role]) -> Page[ClientOut]:
-        """List an organisation's clients: at most a hundred, so one page."""
-        readable(caller, org_id)
-        await participants.organisation(org_id)
-        return Page(items=[client_out(c) for c in await participants.list_clients(org_id)])
-
-    @routes.post("/clients/{client_id}/disable", responses=problems(401, 403, 404, 422, 503))
-    async def post_disable(client_id: ClientId, caller: Annotated[Caller, any_role]) -> ClientOut:
-        """Disable a client for good: your own, or any as operator."""
-        return client_out(await disable_client(ledger, participants, caller, client_id))
-
     return routes
 
 
@@ -253,25 +163,4 @@ def _organisation_out(organisation: Organisation) -> OrganisationOut:
             for name, a in organisation.attributes.items()
         },
         created_at=rfc3339(organisation.created_ms),
-    )
-
-
-def read_jwks(document: dict[str, Any]) -> dict[str, Any]:
-    """Return a JWK Set of public keys that may be registered; raises BadInput."""
-    try:
-        return parse_public_jwks(document)
-    except FormatError as error:
-        raise BadInput("jwks_invalid", f"The JWK Set is refused: {error}", status=422) from error
-
-
-def client_out(client: Client) -> ClientOut:
-    """Return a client as the API shows it."""
-    return ClientOut(
-        id=client.id,
-        organisation_id=client.org_id,
-        member_id=client.member_id,
-        name=client.name,
-        jwks=dict(client.jwks),
-        status=client.status,
-        created_at=rfc3339(client.created_ms),
     )
