@@ -35,7 +35,7 @@ policies: .venv/dev.done ## rebuild the compiled policies from source (needs OPA
 	$(BIN)/python policies/build.py
 
 .PHONY: infra
-infra: ## bring OPA, PostgreSQL, fsck, MinIO and versitygw into .tools (needs Go)
+infra: ## bring OPA, PostgreSQL, fsck, S3 stores, OAuth clients into .tools (needs Go, npm)
 	@python3 infra/setup.py
 
 .PHONY: bench
@@ -64,6 +64,7 @@ campaign: .venv/dev.done ## long fault, fuzz and memory runs (an hour or more)
 requirements: .venv/dev.done ## pin the dependencies anew, by hash
 	$(BIN)/pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --extra server --extra cli --extra sample --extra build -o requirements.txt pyproject.toml
 	$(BIN)/pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --extra server --extra cli --extra sample --extra build --extra dev -o requirements-dev.txt pyproject.toml
+	$(BIN)/pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header -o tests/foreign/python/requirements.txt tests/foreign/python/requirements.in
 
 .PHONY: clean
 clean: ## remove the virtual environment and caches; state/ and demo/ stay

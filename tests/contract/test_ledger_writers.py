@@ -17,7 +17,7 @@ from exchange.ledger.keep import Keeper
 from exchange.ledger.ledger import Ledger
 from exchange.ledger.write import Committed, Spend, Write
 from exchange.parts import open_database
-from tests.support.infra import ROOT, _infra_module, postgres_server
+from tests.support.infra import ROOT, infra_module, postgres_server
 from tests.support.judge import judge_log
 from tests.support.ledgers import (
     entries,
@@ -212,7 +212,7 @@ def test_a_database_that_may_lose_a_commit_is_refused(database):
 @pytest.mark.postgres
 def test_a_server_without_fsync_is_refused():
     postgres_server()  # or skip
-    with _infra_module().Postgres(fsync=False) as server:
+    with infra_module("postgres").Postgres(fsync=False) as server:
         db = Database(server.url())
         with pytest.raises(StartUpError, match="fsync"):
             db.assert_durable()

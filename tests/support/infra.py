@@ -5,10 +5,12 @@ A skip hides nothing where it counts: with CI=true whatever is absent fails the 
 
 import atexit
 import functools
+import importlib
 import os
 import shutil
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import NoReturn
 
 import pytest
@@ -55,7 +57,7 @@ def postgres_server():
 
 @functools.cache
 def _start_postgres():
-    postgres = _infra_module()
+    postgres = infra_module("postgres")
     server = postgres.Postgres()  # fsync on: the exchange refuses to start without
     try:
         server.start()
@@ -65,10 +67,8 @@ def _start_postgres():
     return server
 
 
-def _infra_module():
-    # infra/ is scripts for the system's Python, not a package.
+def infra_module(name: str) -> ModuleType:
+    """A module of infra/, which is scripts for the system's Python, not a package."""
     if str(ROOT / "infra") not in sys.path:
         sys.path.append(str(ROOT / "infra"))
-    import postgres
-
-    return postgres
+    return importlib.import_module(name)
