@@ -59,6 +59,7 @@ campaign: .venv/dev.done ## long fault, fuzz and memory runs (an hour or more)
 	$(BIN)/python -m tests.campaigns.stories
 	$(BIN)/python -m tests.campaigns.big_objects
 	$(BIN)/python -m tests.campaigns.big_calls
+	$(BIN)/python -m tests.campaigns.status_latency
 
 .PHONY: requirements
 requirements: .venv/dev.done ## pin the dependencies anew, by hash

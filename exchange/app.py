@@ -52,6 +52,7 @@ from exchange.participants.secrets import secret_fits
 from exchange.parts import Parts, open_parts
 from exchange.portal import home
 from exchange.settings import Settings
+from exchange.status import api as status_api
 from exchange.usage import api as usage_api
 from exchange.webhooks import api as webhooks_api
 
@@ -132,7 +133,13 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
         steps_api.router(desk, page),
         holds_api.router(desk, page),
         oauth_api.router(
-            keys, nonces, settings, parts.participants, parts.ledger, DeskAccess(desk), fits
+            keys,
+            nonces,
+            settings,
+            parts.participants,
+            parts.ledger,
+            DeskAccess(desk, settings.issuer_url),
+            fits,
         ),
         gateway_api.router(
             MountedDoor(desk, parts.watchers, settings.session_minutes),
@@ -167,6 +174,13 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
         ),
         token_keys_api.router(parts.ledger, keys),
         keys_api.router(parts.ledger, parts.connection_desk.store, parts.connection_desk.vault),
+        status_api.router(
+            parts.status_feed,
+            parts.participants,
+            parts.watchers,
+            parts.token_keys.sign_status,
+            settings.issuer_url,
+        ),
         webhooks_api.router(parts.webhooks, parts.participants, parts.webhook_allow, page),
         health.router(parts),
         home.router(parts.ledger, settings),

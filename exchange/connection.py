@@ -46,6 +46,12 @@ class BoundedProtocol(HttpToolsProtocol):
         elif self.timeout_keep_alive_task is None and not self._is_answering():
             self._await_head()
 
+    def shutdown(self) -> None:
+        """End with the server: a stream that has no end of its own looks for `is_closing`."""
+        if self._is_answering():
+            self.cycle.scope["state"]["is_closing"] = True
+        super().shutdown()
+
     def on_headers_complete(self) -> None:
         """Begin a request."""
         self._stop_timer()

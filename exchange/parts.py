@@ -42,6 +42,8 @@ from exchange.policy.door import PolicyEngine
 from exchange.policy.engines import open_engine
 from exchange.policy.model import PolicyError
 from exchange.settings import Settings
+from exchange.status.feed import StatusFeed
+from exchange.status.store import StatusStore
 from exchange.watchers import Watchers
 from exchange.webhooks.deliver import Deliverer
 from exchange.webhooks.send import MessageKey, Sender
@@ -79,6 +81,7 @@ class Parts:
     catalog: Catalog
     store: AccessStore
     watchers: Watchers
+    status_feed: StatusFeed
     desk: Desk
     engine: PolicyEngine
     token_keys: TokenKeys
@@ -146,10 +149,12 @@ async def open_parts(settings: Settings) -> Parts:
         undo.callback(ledger.close)
         participants, catalog, store = Participants(db), Catalog(db), AccessStore(ledger)
         watchers = Watchers()  # told last: who looks again finds no cache with the old row
+        status_feed = StatusFeed(StatusStore(ledger))
         caches: list[Callable[[Sequence[str]], None]] = [
             participants.drop,
             catalog.drop,
             watchers.drop,
+            status_feed.drop,
         ]
         ledger.listeners.extend(_on_this_loop(drop) for drop in caches)
         files = FileSource(make_private_dir(settings.data, "platforms' files"))
@@ -191,6 +196,7 @@ async def open_parts(settings: Settings) -> Parts:
             asyncio.create_task(forget_uploads(uploads), name="forget uploads"),
             asyncio.create_task(LogIndex(ledger).run(), name="log index"),
             asyncio.create_task(Redecider(desk).run(), name="redecide"),
+            asyncio.create_task(status_feed.run(), name="status"),
         ]
         undo.pop_all()
         return Parts(
@@ -202,6 +208,7 @@ async def open_parts(settings: Settings) -> Parts:
             catalog=catalog,
             store=store,
             watchers=watchers,
+            status_feed=status_feed,
             desk=desk,
             engine=engine,
             token_keys=token_keys,

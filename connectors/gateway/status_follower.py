@@ -13,9 +13,9 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
-from typing import Final
+from typing import Final, Protocol
 
 import httpx
 
@@ -55,6 +55,16 @@ def boot_time() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+class Credentials(Protocol):
+    """What lets this gateway in at the exchange."""
+
+    async def show(self, url: str) -> Mapping[str, str]:
+        """Return the headers that let in one GET of a URL: a token, its proof where it is bound."""
+
+    def learn(self, answer: httpx.Response) -> None:
+        """See an answer's head: it may hold a nonce for the next proof, or refuse the token."""
+
+
 class StreamFailed(Exception):
     """The exchange did not answer as it should; the message holds nothing of what it said."""
 
@@ -63,7 +73,7 @@ class StatusFollower:
     """One platform's list: `connectors.gateway.status.StatusSource` for one event loop.
 
     `uri` names the list and is where it is fetched, so it is the operator's setting, never a
-    token's word; `token` gives an API token with the scope `status`; `http` keeps its connections.
+    token's word; `credentials` are those of the scope `status`; `http` keeps its connections.
     """
 
     def __init__(
@@ -73,11 +83,11 @@ class StatusFollower:
         *,
         issuer: str,
         keys: Callable[[], KeySet],
-        token: Callable[[], Awaitable[str]],
+        credentials: Credentials,
         clock: Callable[[], float] = boot_time,
     ) -> None:
         self._http, self.uri, self._issuer = http, uri, issuer
-        self._keys, self._token, self._clock = keys, token, clock
+        self._keys, self._credentials, self._clock = keys, credentials, clock
         self._state: StatusState | None = None
         self._is_whole = False  # the state at hand can go on: its next stream begins where it ended
         self._watches = Watches()
@@ -137,26 +147,27 @@ class StatusFollower:
     async def _follow(self) -> None:
         """Read one stream to its end."""
         async with asyncio.timeout(FETCH_SECONDS):
-            bearer = {"Authorization": f"Bearer {await self._token()}"}
             state = self._state if self._is_whole else None
             if state is None:
                 state = StatusState(
                     read_list_token(
-                        await self._fetch(bearer), self._keys(), issuer=self._issuer, uri=self.uri
+                        await self._fetch(), self._keys(), issuer=self._issuer, uri=self.uri
                     )
                 )
-        nonce, asked_at = secrets.token_urlsafe(16), self._clock()
+            nonce, url = secrets.token_urlsafe(16), f"{self.uri}/events"
+            shown = await self._credentials.show(url)
+        asked_at = self._clock()
         headers = {
-            **bearer,
+            **shown,
             "Accept": "text/event-stream",
             "Accept-Encoding": "identity",
             "Last-Event-ID": str(state.log_index),
         }
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(SILENCE_SECONDS) as limit:
-            url, query = f"{self.uri}/events", {"nonce": nonce}
+            query = {"nonce": nonce}
             async with self._http.stream("GET", url, params=query, headers=headers) as answer:
-                _check(answer, "text/event-stream")
+                self._check(answer, "text/event-stream")
                 reader = EventReader(EVENT_BYTES + 1000)
                 async for piece in answer.aiter_raw():
                     for sent in reader.feed(piece):
@@ -186,14 +197,14 @@ class StatusFollower:
             raise StreamFailed("its events are late")
         return state.known_at > before
 
-    async def _fetch(self, bearer: dict[str, str]) -> str:
+    async def _fetch(self) -> str:
         headers = {
-            **bearer,
+            **await self._credentials.show(self.uri),
             "Accept": "application/statuslist+jwt",
             "Accept-Encoding": "identity",
         }
         async with self._http.stream("GET", self.uri, headers=headers) as answer:
-            _check(answer, "application/statuslist+jwt")
+            self._check(answer, "application/statuslist+jwt")
             pieces, length = [], 0
             async for piece in answer.aiter_raw():
                 pieces.append(piece)
@@ -205,13 +216,13 @@ class StatusFollower:
         except UnicodeDecodeError:
             raise FormatError("the list is not of ASCII") from None
 
-
-def _check(answer: httpx.Response, media_type: str) -> None:
-    told = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if answer.status_code != httpx.codes.OK:
-        raise StreamFailed(f"it answers {answer.status_code}")
-    if told != media_type or "content-encoding" in answer.headers:
-        raise StreamFailed("it answers in another format")
+    def _check(self, answer: httpx.Response, media_type: str) -> None:
+        self._credentials.learn(answer)
+        told = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if answer.status_code != httpx.codes.OK:
+            raise StreamFailed(f"it answers {answer.status_code}")
+        if told != media_type or "content-encoding" in answer.headers:
+            raise StreamFailed("it answers in another format")
 
 
 def _what(error: Exception) -> str:

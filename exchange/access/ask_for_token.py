@@ -53,5 +53,8 @@ async def ask_for_token(
     grant, terms = answer.grant, None
     if grant is not None:  # what it rests on was committed with it
         details = [details_of(grant, kind)]
-        terms = GrantTerms(grant.id, grant.offering_id, grant.ends_ms, details, {})
+        terms = GrantTerms(
+            *(grant.id, grant.offering_id, grant.ends_ms, details, {}),
+            *(grant.provider_id, grant.status_index),
+        )
     return AskedFor(answer, True, terms, None)

@@ -35,6 +35,8 @@ class GrantTerms:
     ends_ms: int
     authorization_details: list[dict[str, Any]]
     reads: Mapping[RowKey, int]
+    provider_id: str
+    status_index: int
 
 
 async def authorize_grant(
@@ -81,6 +83,8 @@ async def authorize_grant(
             (ORGANISATIONS, provider.id): provider.rev,
             (STATE, ACTIVE): desk.policy.rev,
         },
+        grant.provider_id,
+        grant.status_index,
     )
 
 

@@ -88,6 +88,7 @@ class Grant:
     approvals: Sequence[Approval]
     renewals: int
     status: GrantStatus
+    leaf_index: int
     status_index: int
     starts_ms: int
     ends_ms: int

@@ -18,7 +18,17 @@ from exchange.formats import canonical
 from exchange.formats.receipt import Receipt
 from exchange.ids import new_id
 from exchange.ledger.ledger import Ledger
-from exchange.ledger.write import Event, Insert, JSONObject, LeafIndex, Once, RowKey, Update, Write
+from exchange.ledger.write import (
+    Event,
+    Insert,
+    JSONObject,
+    LeafIndex,
+    Once,
+    RowKey,
+    Update,
+    Vacant,
+    Write,
+)
 from exchange.participants.register_organisation import commitment
 from exchange.policy.model import Decision, PolicyInput
 
@@ -183,8 +193,12 @@ class Record:
             return Grant(**{**_values(self._renews), **changed, "rev": rev})
         if self._granted is None:
             return None
-        event = {"event_id": self._event.id, "status_index": leaf_index}
-        return Grant(**{**self._granted, **event})
+        known = {
+            "event_id": self._event.id,
+            "leaf_index": leaf_index,
+            "status_index": self._granted["status_index"].value,
+        }
+        return Grant(**{**self._granted, **known})
 
     def _leaf(self, ledger: Ledger, input_hash: str, result_hash: str) -> Event:
         data: JSONObject = {
@@ -294,7 +308,8 @@ class Record:
             "ask": self._ask.key(self._parties.client.id),
             "renewals": 0,
             "status": "active",
-            "status_index": self._place,
+            "leaf_index": self._place,
+            "status_index": Vacant(("log_id", "provider_id")),
             "starts_ms": self._now,
             "ends_ms": ends_ms,
             "rev": 1,

@@ -183,14 +183,14 @@ class Redecider:
                 raise Waits("no grant of a page could be decided") from tally.error
             after = grants[-1].id
             if consumer_id is None and not tally.failed:
-                cursor = await self._keep(cursor, grants[-1].status_index)
+                cursor = await self._keep(cursor, grants[-1].leaf_index)
             await asyncio.sleep(time.monotonic() - began)  # half of the time is for others
 
     async def _resume(self, cursor: Place | None) -> str:
         if cursor is None or not cursor.next_index:
             return ""
         query = select(GRANTS.c.id).where(
-            GRANTS.c.log_id == self._ledger.log_id, GRANTS.c.status_index == cursor.next_index
+            GRANTS.c.log_id == self._ledger.log_id, GRANTS.c.leaf_index == cursor.next_index
         )
         return await self._ledger.db.read(lambda c: str(c.execute(query).scalar_one()))
 
@@ -227,11 +227,11 @@ class Redecider:
                 return error
         return change
 
-    async def _keep(self, cursor: Place | None, status_index: int) -> Place:
+    async def _keep(self, cursor: Place | None, leaf_index: int) -> Place:
         """Keep how far a pass over all came; raises Stale where another worker does it."""
         write = Write(reads=self._in_force)
-        await self._ledger.commit(moved(write, self._ledger.log_id, CURSOR, cursor, status_index))
-        return Place(status_index, cursor.rev + 1 if cursor is not None else 1)
+        await self._ledger.commit(moved(write, self._ledger.log_id, CURSOR, cursor, leaf_index))
+        return Place(leaf_index, cursor.rev + 1 if cursor is not None else 1)
 
     async def _advance(self, place: Place | None, cursor: Place | None, after: int) -> None:
         log_id = self._ledger.log_id

@@ -104,7 +104,7 @@ class DecisionRow(SQLModel, table=True):
 
 
 class GrantRow(SQLModel, table=True):
-    """A grant. `status_index`, its place in status lists, is the index of its leaf."""
+    """A grant. `leaf_index` is its leaf's, `status_index` its place in a status list."""
 
     __tablename__: ClassVar[str] = "grants"
     __table_args__ = (
@@ -112,10 +112,11 @@ class GrantRow(SQLModel, table=True):
             ["log_id", "request_id"], ["access_requests.log_id", "access_requests.id"]
         ),
         UniqueConstraint("log_id", "request_id"),
-        UniqueConstraint("log_id", "status_index"),
+        UniqueConstraint("log_id", "leaf_index"),
         Index("ix_grants_consumer", "consumer_id", "log_id", "id"),
         Index("ix_grants_provider", "provider_id", "log_id", "id"),
         Index("ix_grants_end", "log_id", "status", "ends_ms"),
+        Index("ix_grants_status_index", "provider_id", "log_id", "status_index", unique=True),
     )
     log_id: str = Field(primary_key=True)
     id: str = Field(primary_key=True)
@@ -134,7 +135,9 @@ class GrantRow(SQLModel, table=True):
     approvals: list[Any] = Field(sa_column=json_document())  # it stands under these
     renewals: int
     status: str
-    status_index: int = Field(sa_column=big())
+    leaf_index: int = Field(sa_column=big())
+    # Drawn by chance as the grant is made (ledger/vacant.py), and never given to another.
+    status_index: int = Field(sa_column=big(server_default="-1"))
     starts_ms: int = Field(sa_column=big())
     ends_ms: int = Field(sa_column=big())
     event_id: str

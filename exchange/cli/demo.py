@@ -201,7 +201,7 @@ def _take_part(step: Steps, sme: Session, offering: str, world: World) -> None:
     say.line(
         "entry %(index)s of the log holds it: %(path)s",
         style="dim",
-        index=grant["status_index"],
+        index=grant["leaf_index"],
         path=world.grant_receipt,
     )
 

@@ -33,6 +33,7 @@ from exchange.ledger.admit import Seen, admit, names
 from exchange.ledger.bulk import delete_rows, insert_rows, upsert_rows
 from exchange.ledger.tables import Counter, Entry, LogState, OnceKey, StoredCheckpoint, Tile
 from exchange.ledger.tree import full_tiles
+from exchange.ledger.vacant import fill_vacant
 from exchange.ledger.write import Committed, LeafIndex, Once, Outcome, Write
 
 LOG = LogState.__table__  # type: ignore[attr-defined]
@@ -208,6 +209,7 @@ def _insert_rows(connection: Connection, writes: Sequence[Write], starts: Sequen
                     values[name] = start + value.event
             rows.setdefault(item.table, []).append(values)
     for table in _parents_first(rows):
+        fill_vacant(connection, table, rows[table])
         insert_rows(connection, table, rows[table])
 
 

@@ -29,6 +29,17 @@ class LeafIndex:
     event: int = 0
 
 
+@dataclass(slots=True, eq=False)
+class Vacant:
+    """Stands in a row for a random number that no row with the same `within` columns has.
+
+    `value` is the number, once the write is committed (vacant.py).
+    """
+
+    within: tuple[str, ...]
+    value: int = -1
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One entry to be: CloudEvents 1.0, structured, canonical (RFC 8785), with a 128-bit nonce.

@@ -9,20 +9,23 @@ from exchange.access.request_access import Desk
 from exchange.http import Caller
 from exchange.ledger.write import Met, Once, RowKey
 from exchange.oauth.model import Decided, GrantForToken, OneOffering, Party
+from exchange.oauth.status_claim import status_claim
 from exchange.participants.model import Client, Organisation, scopes_of
+from exchange.status.model import list_uri
 
 
 class DeskAccess:
     """`exchange.oauth.model.Access` over the desk."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, desk: Desk, issuer: str) -> None:
+        self._desk, self._issuer = desk, issuer
 
     async def authorize(
         self, client: Client, organisation: Organisation, grant_id: str
     ) -> GrantForToken:
         """Ask the policy again whether a token may be given for a grant."""
-        return _for_token(await authorize_grant(self._desk, client, organisation, grant_id))
+        terms = await authorize_grant(self._desk, client, organisation, grant_id)
+        return self._for_token(terms)
 
     async def ask(
         self,
@@ -47,9 +50,20 @@ class DeskAccess:
             reasons=answer.reasons,
             remedies=answer.remedies,
             grant_id=answer.grant.id if answer.grant is not None else None,
-            grant=_for_token(came.terms) if came.terms is not None else None,
+            grant=self._for_token(came.terms) if came.terms is not None else None,
             receipt=answer.receipt.encode() if answer.receipt is not None else None,
             closed=f"{came.closing.kind}. {came.closing.text}".strip() if came.closing else None,
+        )
+
+    def _for_token(self, terms: GrantTerms) -> GrantForToken:
+        uri = list_uri(self._issuer, terms.provider_id)
+        return GrantForToken(
+            terms.grant_id,
+            terms.offering_id,
+            terms.ends_ms,
+            terms.authorization_details,
+            terms.reads,
+            status_claim(uri, terms.status_index),
         )
 
 
@@ -66,14 +80,4 @@ def caller_of(party: Party) -> Caller:
         member_rev=member.rev if member is not None else None,
         member_roles=party.member_roles or frozenset(),
         is_suspended=organisation.status == "suspended",
-    )
-
-
-def _for_token(terms: GrantTerms) -> GrantForToken:
-    return GrantForToken(
-        terms.grant_id,
-        terms.offering_id,
-        terms.ends_ms,
-        terms.authorization_details,
-        terms.reads,
     )

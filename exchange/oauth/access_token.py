@@ -29,7 +29,7 @@ def grant_terms(asked: OneGrant, grant: GrantForToken, settings: Settings, now_m
         raise Refused("access_denied", "The grant has ended.")
     details = [_narrowed(each, asked) for each in grant.authorization_details]
     told = {"authorization_details": details}
-    claims = {"grant_id": grant.grant_id, **told}
+    claims = {"grant_id": grant.grant_id, **told, **grant.status}
     return Terms(settings.connector_url, GRANT_SCOPE + grant.grant_id, lifetime, claims, told)
 
 

@@ -105,6 +105,10 @@ class TokenKeys:
         """Return an access token that makes these claims."""
         return self._sign(ACCESS_TOKEN_TYPE, claims)
 
+    def sign_status(self, kind: str, claims: dict[str, Any]) -> str:
+        """Return a status list, or an event about one: of a `typ` that is no token's."""
+        return self._sign(kind, claims)
+
     def sign_manifest(self, claims: dict[str, Any]) -> str:
         """Return the manifest of an export, which is never taken for a token."""
         return self._sign(MANIFEST_TYPE, claims)

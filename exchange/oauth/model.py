@@ -120,6 +120,7 @@ class GrantForToken:
     ends_ms: int
     authorization_details: Sequence[Mapping[str, Any]]
     reads: Mapping[RowKey, int] = field(default_factory=dict)
+    status: Mapping[str, Any] = field(default_factory=dict)  # the claim (status_claim.py)
 
 
 class Access(Protocol):

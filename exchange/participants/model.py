@@ -25,10 +25,10 @@ ATTRIBUTE_NAMES: tuple[str, ...] = get_args(AttributeName)
 _EVERY = frozenset({"participants", "catalog", "grants", "members", "requests"})
 SCOPES: Mapping[str, frozenset[str]] = MappingProxyType(
     {
-        "platform": _EVERY | {"offerings", "approvals", "holds"},
+        "platform": _EVERY | {"offerings", "approvals", "holds", "status"},
         "sme": _EVERY,
         "auditor": _EVERY | {"log"},
-        "operator": _EVERY | {"offerings", "log", "holds", "operate"},
+        "operator": _EVERY | {"offerings", "log", "holds", "operate", "status"},
     }
 )
 # What of that a person may, by their roles in the organisation.

@@ -45,6 +45,8 @@ OWN = {
     "/v1/log/reads",
     "/v1/me",
     "/v1/organisations/{org_id}/client-invitations",
+    "/v1/status-lists/{org_id}",
+    "/v1/status-lists/{org_id}/events",
     "/v1/uploads",
     "/v1/uploads/{upload_id}",
     "/v1/webhooks",

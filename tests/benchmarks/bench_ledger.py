@@ -21,7 +21,7 @@ from exchange.ids import new_id
 from exchange.ledger.keep import Keeper
 from exchange.ledger.ledger import Ledger
 from exchange.ledger.start import load_signer
-from exchange.ledger.write import Insert, LeafIndex, Once, Write
+from exchange.ledger.write import Insert, LeafIndex, Once, Vacant, Write
 from exchange.migrate import migrate
 from exchange.participants.tables import OrganisationRow
 from infra.postgres import Postgres, PostgresUnavailable
@@ -66,7 +66,8 @@ def grant(ledger: Ledger, consumer: str, provider: str) -> Write:
         "obligations": {"days": 30},
         "ask": grant_id,
         "status": "active",
-        "status_index": LeafIndex(),
+        "leaf_index": LeafIndex(),
+        "status_index": Vacant(("log_id", "provider_id")),
         "starts_ms": now,
         "ends_ms": now + 30 * DAY_MS,
         "event_id": event.id,

@@ -52,7 +52,7 @@ async def test_a_permit_is_a_grant_with_its_leaf_and_receipt(database, world):
     event = verified(world, answer.receipt).event
     assert event["type"] == "exchange.grant.activated.v1"
     assert event["data"]["grant_id"] == event["subject"] == grant.id
-    assert answer.receipt.index == grant.status_index
+    assert answer.receipt.index == grant.leaf_index
     assert grant.ends_ms == grant.starts_ms + 30 * DAY_MS
     assert grant == await world.parts.store.grant(grant.id)
     assert judge(database.sql).count("grant.activated.v1") == 1

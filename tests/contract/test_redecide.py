@@ -192,7 +192,7 @@ async def test_a_pass_over_all_goes_on_where_it_was(database, world):
         *("active", "suspended"),  # the one without an answer is as it was, those after it held
     ]
     at = database.sql("SELECT next_index FROM followers WHERE id = ?", CURSOR)
-    assert at == [(grants[3].status_index,)]  # the last of the pages that were done
+    assert at == [(grants[3].leaf_index,)]  # the last of the pages that were done
     strict.fails, strict.asked = (lambda document: False), []
     await follow(world, page=2)
     assert [document["request"]["days"] for document in strict.asked] == [24, 25, 26]

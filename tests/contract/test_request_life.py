@@ -67,7 +67,7 @@ async def test_asked_back_answered_and_approved_by_two_people(database, world):
     assert activated["type"] == "exchange.grant.activated.v1"
     grant = second.answer.grant
     assert activated["subject"] == grant.id
-    assert second.receipt.index == grant.status_index
+    assert second.receipt.index == grant.leaf_index
     assert [each["by"] for each in grant.approvals] == [world.anna.member_id, world.bo.member_id]
     steps = await world.parts.store.steps(asked.request_id)
     assert [s.kind for s in steps] == ["questioned", "answered", "approved", "approved"]

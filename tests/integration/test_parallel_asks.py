@@ -46,7 +46,7 @@ async def test_one_question_from_32_tasks_is_one_grant(place):
     assert [answer.is_new for answer in answers].count(True) == 1
     verifier = Verifier.parse(world.parts.ledger.verifier_key)
     assert {receipts.verify(answer.receipt, verifier).index for answer in answers} == {
-        answers[0].grant.status_index
+        answers[0].grant.leaf_index
     }
     judged = judge(database.sql)
     assert judged.count("grant.activated.v1") == 1

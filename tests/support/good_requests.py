@@ -249,6 +249,12 @@ GOOD: dict[str, Good] = {
     ),
     "GET /v1/usage": lambda w, send: send("platform", "/v1/usage", params={"by": "consumer"}),
     "POST /v1/grants/{grant_id}/revoke": _revoke,
+    "GET /v1/status-lists/{org_id}": lambda w, send: send(
+        "platform", f"/v1/status-lists/{org(w.platform)}"
+    ),
+    "GET /v1/status-lists/{org_id}/events": lambda w, send: send(
+        "platform", f"/v1/status-lists/{org(w.platform)}/events?nonce={'n' * 22}&seconds=0"
+    ),
     "POST /v1/webhooks": lambda w, send: send("sme", "/v1/webhooks", json=WEBHOOK),
     "GET /v1/webhooks": lambda w, send: send("sme", "/v1/webhooks"),
     "GET /v1/webhooks/{webhook_id}": lambda w, send: send("sme", f"/v1/webhooks/{w.webhook}"),

@@ -121,12 +121,12 @@ def judge_rows(sql: Sql, log: Judged, moved_ends: Collection[str] = ()) -> None:
         return sorted(data[member] for kind in kinds for data in log.of(kind))
 
     grants = sql(
-        "SELECT id, event_id, status_index, request_id, decision_id, client_id, ends_ms, status "
+        "SELECT id, event_id, leaf_index, request_id, decision_id, client_id, ends_ms, status "
         "FROM grants"
     )
-    for grant_id, event_id, status_index, request_id, decision_id, client, ends, _ in grants:
+    for grant_id, event_id, leaf_index, request_id, decision_id, client, ends, _ in grants:
         index, data = leaf(event_id, "grant.activated.v1")
-        assert index == status_index
+        assert index == leaf_index
         assert (data["grant_id"], data["request_id"]) == (grant_id, request_id)
         assert (data["decision_id"], data["client_id"]) == (decision_id, client)
         last = [data, *(d for d in log.of("grant.renewed.v1") if d["renews"] == grant_id)][-1]

@@ -17,6 +17,7 @@ from tests.support.access_model import Model
 from tests.support.desk import open_world
 from tests.support.judge import judge
 from tests.support.ledgers import OwnDatabase, open_exchange, plain
+from tests.support.status_check import StatusCheck
 
 
 class Tale(RuleBasedStateMachine):
@@ -37,6 +38,7 @@ class Tale(RuleBasedStateMachine):
         self.door = MountedDoor(self.parts.desk, self.parts.watchers, 15)
         self.model = Model(self.world.sme.org_id, platform)
         self.ended: set[str] = set()
+        self.statuses = StatusCheck(self.parts, platform)
         self.leaves = 0
         self.reader = self.connected()
 
@@ -86,12 +88,15 @@ class Tale(RuleBasedStateMachine):
         }
         still_open = self.sql("SELECT id, target_id FROM holds WHERE lifted_ms IS NULL")
         assert dict(still_open) == {hold.id: hold.target for hold in model.holds.values()}
+        found = []
         for grant in model.grants.values():
             held = self.run(self.parts.store.grant(grant.id))
+            found.append(held)
             assert held.state(now_ms()) == model.counts_as(grant)
             assert held.offering_version == grant.version
             assert held.ends_ms >= grant.ends_ms or grant.id in self.ended
             grant.ends_ms = held.ends_ms  # never earlier again
+        self.run(self.statuses.check(found))
         judged = judge(self.sql, moved_ends=self.ended)
         assert judged.size >= self.leaves
         self.leaves = judged.size

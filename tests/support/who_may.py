@@ -123,6 +123,8 @@ WHO_MAY: dict[str, set[str]] = {
     "POST /v1/webhooks/{webhook_id}/redeliver": HOOKS,
     "POST /v1/webhooks/{webhook_id}/pause": HOOKS,
     "POST /v1/webhooks/{webhook_id}/resume": HOOKS,
+    "GET /v1/status-lists/{org_id}": {"operator", "platform"},
+    "GET /v1/status-lists/{org_id}/events": {"operator", "platform"},
     "POST /v1/connections": CONNECTS | {"rival"} | people("rival", "owner", "publisher"),
     "GET /v1/connections": CONNECTS | {"rival"} | people("rival", "owner", "publisher"),
     "GET /v1/connections/{connection_id}": CONNECTS,

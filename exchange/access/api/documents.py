@@ -134,7 +134,8 @@ class GrantOut(Body):
     status: GrantStatus
     holds: list[SuspensionOut] = Field(description="Open ones: while there are any, no delivery")
     revocation: RevokedOut | None = Field(description="Who ended it for good, when and why")
-    status_index: int
+    leaf_index: int = Field(description="Of its activation in the log")
+    status_index: int = Field(description="Its random place in the platform's status list")
     starts_at: str
     ends_at: str
     event_id: str
@@ -238,6 +239,7 @@ def grant_out(
         status=grant.state(now_ms()),
         holds=[_suspension_out(hold, caller, lang) for hold in holds],
         revocation=revoked_out(revocation, caller, lang) if revocation is not None else None,
+        leaf_index=grant.leaf_index,
         status_index=grant.status_index,
         starts_at=rfc3339(grant.starts_ms),
         ends_at=rfc3339(grant.ends_ms),

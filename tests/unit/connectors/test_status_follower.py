@@ -29,8 +29,11 @@ class World:
         monkeypatch.setattr(status_follower, "FIRST_PAUSE", 0.001)
         monkeypatch.setattr(status_follower, "LONGEST_PAUSE", 0.01)
 
-    async def token(self):
-        return "token"
+    async def show(self, _url):
+        return {"Authorization": "Bearer token"}
+
+    def learn(self, answer):
+        self.learnt = answer.headers
 
     @asynccontextmanager
     async def following(self):
@@ -40,7 +43,7 @@ class World:
                 URI,
                 issuer=ISSUER,
                 keys=lambda: self.exchange.signer.keys,
-                token=self.token,
+                credentials=self,
                 clock=self.clock,
             )
             async with self.follower.running():

@@ -1,0 +1,1 @@
+"""Grants' statuses for connectors: signed lists, and streams of what changes."""
