@@ -125,6 +125,8 @@ def sent(given: Iterable[Header], ours: Iterable[Header]) -> list[Header]:
 def answered(given: Iterable[Header], *, has_length: bool) -> list[Header]:
     """Return what a caller gets of a service's headers, with ours.
 
+    None of those begins with `exchange-`: by such a one the gateway says whose answer it is.
+
     Its Content-Length stays only where the answer's body has one.
     """
     not_answered = _NOT_ANSWERED if has_length else _NOT_ANSWERED | {b"content-length"}

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
+from connectors.forward.limits import MOST, limits_of
 from connectors.gateway.call_rules import CONNECTOR, shown_rules
 from connectors.gateway.door import Delivery, FileObject
 from connectors.gateway.ranges import Span, whole
@@ -48,10 +49,13 @@ class ListedObject(BaseModel):
 
 
 class ListedCalls(BaseModel):
-    """Which calls of a service the grant allows: METHOD /path, below `url`."""
+    """Which calls of a service the grant allows: METHOD /path, below `url`; how big, how long."""
 
     url: str
     allow: list[str]
+    max_request_bytes: int
+    max_response_bytes: int
+    seconds: float
 
 
 class ListedGrant(BaseModel):
@@ -72,7 +76,6 @@ class ListedGrant(BaseModel):
     def of(cls, delivery: Delivery, base_url: str) -> Self:
         """Write a delivery; `base_url` is the gateway's registered URL."""
         files = f"{base_url}/grants/{delivery.grant_id}/files/"
-        called = f"{base_url}/grants/{delivery.grant_id}/call"
         return cls(
             grant_id=delivery.grant_id,
             offering_id=delivery.offering_id,
@@ -90,10 +93,19 @@ class ListedGrant(BaseModel):
                 )
                 for item in delivery.objects
             ],
-            calls=ListedCalls(url=called, allow=list(shown_rules(delivery)))
-            if delivery.connector == CONNECTOR
-            else None,
+            calls=_calls(delivery, base_url) if delivery.connector == CONNECTOR else None,
         )
+
+
+def _calls(delivery: Delivery, base_url: str) -> ListedCalls:
+    limits = limits_of(delivery.source, MOST)
+    return ListedCalls(
+        url=f"{base_url}/grants/{delivery.grant_id}/call",
+        allow=list(shown_rules(delivery)),
+        max_request_bytes=limits.request_bytes,
+        max_response_bytes=limits.response_bytes,
+        seconds=limits.seconds,
+    )
 
 
 def etag(item: FileObject) -> str:

@@ -18,7 +18,7 @@ from connectors.forward.headers import Header, answered
 from connectors.forward.problems import broken, timed_out, upstream_problem
 from connectors.forward.wire import UpstreamBroken, UpstreamSlow
 from connectors.gateway.call_rules import Asked, too_large
-from connectors.gateway.problems import GatewayProblem, Refused
+from connectors.gateway.problems import GatewayProblem
 from connectors.gateway.recorded import DeliveryCut, Interruption, Recorded
 from connectors.http import Call
 
@@ -56,8 +56,8 @@ class ForwardedCall(Response):
             await self._recorded.finished(self._sent, complete=self._complete)
 
     def _problem(self, error: Exception, interruption: Interruption) -> Exception:
-        if interruption.why == "grant":
-            return Refused("grant_ended", "The grant ended, or was stopped, while the call ran.")
+        if interruption.why == "grant" and self._recorded.over is not None:
+            return self._recorded.over
         if interruption.why == "body":
             return self._of_receive or too_large(self._limits.request_bytes)
         if isinstance(error, GatewayProblem):
@@ -77,7 +77,8 @@ class ForwardedCall(Response):
                 await self._recorded.reserve(self._length)
                 self._begun = True
                 start = {"type": "http.response.start", "status": head.status_code}
-                await send({**start, "headers": headers})
+                said_by = (b"exchange-use", self._recorded.use_id.encode("ascii"))
+                await send({**start, "headers": [*headers, said_by]})
                 await self._send_body(send)
                 sending.cancel()  # nobody is to interrupt the last piece
             if interruption.why is None:

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Final, Literal
 
 from connectors.gateway.door import LEASE_SECONDS, Delivery, Door, DoorRefused, DoorUnavailable, Use
+from connectors.gateway.problems import GatewayProblem, NotHere, Refused
 from connectors.gateway.verify import Trust, door_problem
 
 LOOK_SECONDS: Final = 0.5
@@ -69,6 +70,7 @@ class Recorded:
         self.use_id = use_id
         self._door, self._delivery, self._clock = door, delivery, clock
         self._left = 1  # of what is reserved: a call begins with one byte
+        self.over: GatewayProblem | None = None  # why its grant stands no more
         self._is_leased = not delivery.obligations.keys().isdisjoint(("bytes", "concurrent"))
 
     @asynccontextmanager
@@ -131,11 +133,13 @@ class Recorded:
                         await changed.wait()
                 changed.clear()
                 wait = LOOK_SECONDS
-                if not await self._stands():
+                self.over = await self._looked()
+                if self.over is not None:
                     return
                 if self._is_leased and loop.time() - extended > LEASE_SECONDS / 3:
                     began = loop.time()
-                    if not await self._extended():
+                    self.over = await self._extended()
+                    if self.over is not None:
                         return
                     extended = began
 
@@ -143,23 +147,42 @@ class Recorded:
         await self.until_over()
         interruption.interrupt("grant")
 
-    async def _stands(self) -> bool:
+    async def _looked(self) -> GatewayProblem | None:
+        """Return why the grant stands no more; None while it does."""
         try:
             now = await self._door.look_up(self._delivery.grant_id)
+        except DoorRefused as error:
+            return door_problem(error)
         except Exception:
             _log.warning("whether a grant stands cannot be told", exc_info=True)
-            return False
-        return now is not None and now.status == "active" and self._clock() < now.ends_ms
+            return _nobody_can_say()
+        if now is None:
+            return NotHere("grant_not_found", "The exchange does not know this grant any more.")
+        state = "ended" if now.status == "active" and self._clock() >= now.ends_ms else now.status
+        if state == "active":
+            return None
+        verb = "ended" if state == "ended" else f"was {state}"
+        return Refused(f"grant_{state}", f"The grant {verb} while this ran.")
 
-    async def _extended(self) -> bool:
+    async def _extended(self) -> GatewayProblem | None:
         try:
             await self._door.extend(self.use_id, 0)
-        except DoorRefused:
-            return False
+        except DoorRefused as error:
+            return door_problem(error)
         except Exception:
             _log.warning("the lease of use %s is not extended", self.use_id, exc_info=True)
-            return False
-        return True
+            return _nobody_can_say()
+        return None
+
+
+def _nobody_can_say() -> GatewayProblem:
+    return GatewayProblem(
+        "exchange_unavailable",
+        503,
+        "Whether the grant still stands cannot be told right now.",
+        hint="What ran was stopped, and may have been counted. Try again shortly.",
+        headers={"Retry-After": "1"},
+    )
 
 
 async def record(trust: Trust, delivery: Delivery, use: Use) -> Recorded:

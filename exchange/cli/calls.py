@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from exchange.cli.grants import GrantId
-from exchange.cli.output import DEFAULT_PROFILE, AsJson, ProfilePath, print_json, session
+from exchange.cli.output import DEFAULT_PROFILE, AsJson, ProfilePath, body_of, print_json, session
+from exchange.cli.transfer import writing
 from exchange.client import calls
 
 
@@ -23,45 +24,45 @@ def grant_call(
         str | None, typer.Option(help="JSON to send; @FILE takes it from a file, @- from stdin")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the answer here, not to stdout")
+        Path | None,
+        typer.Option("--output", "-o", help="Write the answer here when it is whole"),
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Longest silence in seconds; else as the offering allows"),
     ] = None,
     profile: ProfilePath = DEFAULT_PROFILE,
     as_json: AsJson = False,
 ) -> None:
     """Call a platform's service under a grant (SME); the answer is written as it comes."""
+    if "?" in path:
+        raise typer.BadParameter("A query is given by --param NAME=VALUE, once for each.")
+    if output is not None and not output.parent.is_dir():
+        raise typer.BadParameter(f"{output.parent} is no folder, so nothing was called.")
     body = _body(data)
     options: dict[str, Any] = {
         "method": method.upper() or ("GET" if body is None else "POST"),
         "params": _pairs(param or ()),
         "content": body,
         "headers": {"Content-Type": "application/json"} if body is not None else None,
+        "timeout": timeout,
     }
     with session(profile, as_json=as_json) as me:
         if as_json:
             answer = me.run(calls.call(me.core, grant, path, **options))
-            print_json({"status": answer.status, "body": _read(answer)})
+            print_json({"status": answer.status, "body": body_of(answer)})
             return
-        into = output.open("wb") if output is not None else sys.stdout.buffer
-        try:
-            me.run(calls.call(me.core, grant, path, **options, on_piece=_written(into)))
-        finally:
-            if output is not None:
-                into.close()
+        if output is None:
+            me.run(calls.call(me.core, grant, path, **options, on_piece=_shown))
+            return
+        with writing(output) as into:
+            options |= {"on_head": into.begin, "on_piece": into.write}
+            me.run(calls.call(me.core, grant, path, **options))
 
 
-def _written(into: Any) -> calls.OnPiece:
-    def write(piece: bytes) -> None:
-        into.write(piece)
-        into.flush()
-
-    return write
-
-
-def _read(answer: calls.Called) -> Any:
-    try:
-        return answer.json()
-    except ValueError:
-        return answer.text
+def _shown(piece: bytes) -> None:
+    sys.stdout.buffer.write(piece)
+    sys.stdout.buffer.flush()
 
 
 def _body(data: str | None) -> bytes | None:

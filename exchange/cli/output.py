@@ -25,11 +25,13 @@ from rich.markup import escape
 
 from exchange.cli import why
 from exchange.client.errors import (
+    CallCut,
     ClientError,
     NotAsPublished,
     NotProved,
     NotReachable,
     Refused,
+    ServiceRefused,
 )
 from exchange.client.profile import read_profile
 from exchange.client.session import Session
@@ -49,6 +51,7 @@ __all__ = [
     "Lang",
     "NotAsPublished",
     "ProfilePath",
+    "body_of",
     "err",
     "in_words",
     "out",
@@ -113,6 +116,21 @@ def in_words(
         if as_json:
             print_json(refusal.document)
         raise typer.Exit(REFUSED) from None
+    except ServiceRefused as refusal:
+        err.print(f"[red]{plain(f'The service answered {refusal.status}:')}[/]")
+        err.print(escape(visible(refusal.text.rstrip()) or "nothing more"))
+        if as_json:
+            error = {"error": "service_refused", "status": refusal.status}
+            print_json({**error, "body": body_of(refusal)})
+        raise typer.Exit(REFUSED) from None
+    except CallCut as cut:
+        err.print(f"[red]{plain(cut.detail)}[/]  [dim]{plain(cut.code)}[/]")
+        for each in cut.reasons:
+            err.print(f"  ✗ {plain(each.text)}")
+        err.print(f"  → {plain(cut.hint)}")
+        if as_json:
+            print_json({"error": cut.code, "detail": cut.detail, "hint": cut.hint})
+        raise typer.Exit(REFUSED) from None
     except (NotAsPublished, NotProved) as error:
         _print_failure(_code(error), str(error), as_json=as_json)
         raise typer.Exit(REFUSED) from None
@@ -128,6 +146,14 @@ def in_words(
         said = f"{named}{error.strerror or error}."
         _print_failure("file_problem", said, no_file, as_json=as_json)
         raise typer.Exit(NOT_TRIED) from None
+
+
+def body_of(answer: Any) -> Any:
+    """Return what a service said: its JSON, or its text."""
+    try:
+        return answer.json()
+    except ValueError:
+        return answer.text
 
 
 def _print_failure(code: str, detail: str, advice: str = "", *, as_json: bool) -> None:

@@ -1,16 +1,17 @@
 """Files to and from the exchange with a progress bar; what is done is the client library's."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from exchange.cli.output import err
+from exchange.cli.output import err, plain
 from exchange.client import transfer, uploading
 from exchange.client.session import Session
 from exchange.client.transfer import Progress
 
 Stored = dict[str, Any]
+GOES_ON = "What has arrived stays: the same command goes on from there."
 
 
 def upload(platform: Session, path: Path, name: str, connection: str | None = None) -> Stored:
@@ -38,8 +39,70 @@ def download(
     return [(path, dict(item.raw)) for path, item in done]
 
 
+class Answer:
+    """A call's answer on its way into a file: beside it, in FILE.part, until it is whole."""
+
+    def __init__(self, path: Path, progress: Progress) -> None:
+        self._path, self._progress = path, progress
+        # A pipe, a terminal or /dev/null is written to as it is: nothing can take its place.
+        self._is_file = path.is_file() or not path.exists()
+        self.part = path.with_name(f"{path.name}.part") if self._is_file else path
+        self._file: IO[bytes] | None = None
+        self._done = self._total = 0
+
+    def begin(self, _status: int, headers: Mapping[str, str]) -> None:
+        """Open the part, since an answer begins."""
+        length = headers.get("content-length", "")
+        self._total = int(length) if length.isdecimal() else 0
+        self._file = self.part.open("wb")
+        self.write(b"")
+
+    def write(self, piece: bytes) -> None:
+        """Write a piece."""
+        if self._file is not None:
+            self._file.write(piece)
+            self._file.flush()
+        self._done += len(piece)
+        self._progress(self._path.name, self._done, self._total)
+
+    def finish(self) -> None:
+        """Put the file under its name."""
+        if self._file is None:  # an answer without a body, such as 304
+            self.begin(0, {})
+        self._end()
+        if self._is_file:
+            self.part.replace(self._path)
+
+    def leave(self) -> None:
+        """Say where what arrived is, if anything did."""
+        if self._file is None:
+            return
+        self._end()
+        if self._is_file and self._done:
+            err.print(plain(f"  What arrived stays in {self.part}; it is not whole."))
+        elif self._is_file:
+            self.part.unlink(missing_ok=True)
+
+    def _end(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
 @contextmanager
-def _bar(what: str = "") -> Iterator[Progress]:
+def writing(path: Path) -> Iterator[Answer]:
+    """Take a call's answer into a file, with a progress bar; what was there stays until its end."""
+    with _bar(hint="") as progress:
+        answer = Answer(path, progress)
+        try:
+            yield answer
+        except BaseException:
+            answer.leave()
+            raise
+        answer.finish()
+
+
+@contextmanager
+def _bar(what: str = "", hint: str = GOES_ON) -> Iterator[Progress]:
     # rich.progress takes as long to import as half the verbs take to run
     from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
     from rich.progress import Progress as Bars
@@ -50,11 +113,11 @@ def _bar(what: str = "") -> Iterator[Progress]:
 
         def told(file: str, done: int, total: int) -> None:
             if file not in tasks:
-                tasks[file] = bars.add_task(what + file, total=total)
+                tasks[file] = bars.add_task(what + file, total=total or None)
             bars.update(tasks[file], completed=done)
 
         try:
             yield told
         except KeyboardInterrupt:
-            err.print("  Stopped. What has arrived stays: the same command goes on from there.")
+            err.print(f"  Stopped. {hint}".rstrip())
             raise

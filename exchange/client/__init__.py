@@ -24,6 +24,7 @@ from exchange.client.documents import (
     Waiting,
 )
 from exchange.client.errors import (
+    CallCut,
     ClientError,
     MissingExtra,
     NotAnExchange,
@@ -34,6 +35,7 @@ from exchange.client.errors import (
     NotReachable,
     ProfileProblem,
     Refused,
+    ServiceRefused,
     Undecided,
 )
 from exchange.client.exchange import AsyncExchange, Exchange
@@ -43,6 +45,7 @@ from exchange.client.proofs import Proof
 __all__ = [
     "Allowance",
     "AsyncExchange",
+    "CallCut",
     "Called",
     "ClientError",
     "Closed",
@@ -69,6 +72,7 @@ __all__ = [
     "RequestStep",
     "Revocation",
     "Said",
+    "ServiceRefused",
     "Undecided",
     "Usage",
     "UsageDay",

@@ -12,6 +12,7 @@ from exchange.client.errors import (
     NotReachable,
     ProfileProblem,
     Refused,
+    ServiceRefused,
     refused,
 )
 from exchange.client.flow import Body, Flow, Pause, Send, Sink
@@ -108,6 +109,8 @@ class Core:
                 sent |= self.shows(token, method, path)
             response = yield Send(method, path, sent, options, body, sink)
             lacks = "nonce" if self.possession.learns(response) else "token"
+            if is_of_service(response):
+                break  # whatever it says: a call that arrived is not repeated
             if scope is None or response.status_code != httpx.codes.UNAUTHORIZED:
                 break
             if lacks not in mends:
@@ -202,10 +205,17 @@ def as_json(response: httpx.Response) -> Any:
         ) from error
 
 
+def is_of_service(response: httpx.Response) -> bool:
+    """Whether a platform's service said it: the gateway marks that, and a service cannot."""
+    return "exchange-use" in response.headers
+
+
 def checked(response: httpx.Response) -> httpx.Response:
-    """Return an answer that is a yes; raises Refused."""
+    """Return an answer that is a yes; raises Refused, or ServiceRefused."""
     if response.is_success or response.status_code == httpx.codes.NOT_MODIFIED:
         return response
+    if is_of_service(response):
+        raise ServiceRefused(response.status_code, response.headers, response.content)
     try:
         document = response.json()
     except ValueError:

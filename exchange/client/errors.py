@@ -3,6 +3,8 @@
 ClientError
 ├── Refused               the exchange said no: its code, detail, hint, reasons and remedies
 │   └── NotAuthenticated  it does not know this client, or takes its key no longer
+├── ServiceRefused        a platform's service answered a call, with a status that is no yes
+├── CallCut               a call's answer had begun and broke off: why, and what would help
 ├── NotReachable          nothing answers at the exchange's address, or the line was cut
 ├── NotAnExchange         something answers there, but not as an exchange does
 ├── NotAsPublished        what arrived is not what was published; nothing of it was kept
@@ -13,6 +15,7 @@ ClientError
 └── ProfileProblem        the profile or its key cannot be used
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +23,10 @@ import httpx
 
 if TYPE_CHECKING:
     from exchange.client.documents import Said
+
+
+SHOWN = 300
+"""Characters of what a service said that stand in an error's text."""
 
 
 class ClientError(Exception):
@@ -115,6 +122,54 @@ class Refused(ClientError):
         stopped = [each.text for each in _stopped(self.document.get("grant"))]
         remedies = [each.text for each in self.remedies] or ([self.hint] if self.hint else [])
         lines = [*(f"✗ {each}" for each in stopped), *(f"→ {each}" for each in remedies)]
+        return "\n".join([f"{self.detail} ({self.code})", *lines])
+
+
+class ServiceRefused(ClientError):
+    """A platform's service said no, not the exchange; `content` is what it said."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
+        super().__init__(status, content)
+        self.status, self.headers, self.content = status, headers, content
+
+    @property
+    def text(self) -> str:
+        """What it said as text, in the charset that it names, or UTF-8."""
+        kind = {"Content-Type": self.headers.get("content-type", "")}
+        return httpx.Response(self.status, headers=kind, content=self.content).text
+
+    def json(self) -> Any:
+        """Return what it said as JSON; raises ValueError."""
+        return json.loads(self.content)
+
+    def __str__(self) -> str:
+        said = self.text.strip()
+        shown = said if len(said) <= SHOWN else f"{said[:SHOWN]}…"
+        return f"The platform's service answered {self.status}: {shown or 'nothing more'}"
+
+
+class CallCut(ClientError):
+    """A call's answer broke off after `received` bytes; it may have been counted.
+
+    `code` is what a program compares: grant_revoked, grant_suspended, grant_ended,
+    bytes_exhausted, answer_too_large, or call_cut where nobody can say. `grant` is the grant as it
+    is then, where it stands no more.
+    """
+
+    def __init__(
+        self, code: str, detail: str, hint: str, received: int, grant: object = None
+    ) -> None:
+        super().__init__(detail)
+        self.code, self.detail, self.hint, self.received = code, detail, hint, received
+        self.grant = grant
+
+    @property
+    def reasons(self) -> Sequence["Said"]:
+        """Why the grant was suspended or revoked, in the words of whoever did it."""
+        return [*_stopped(self.grant)]
+
+    def __str__(self) -> str:
+        lines = [*(f"✗ {each.text}" for each in self.reasons), f"→ {self.hint}"]
         return "\n".join([f"{self.detail} ({self.code})", *lines])
 
 

@@ -17,6 +17,9 @@ from exchange.client.profile import Profile
 
 __all__ = ["AsyncSession", "NotAnExchange", "Refusal", "Session", "open_http"]
 
+SECONDS = 30
+"""How long the exchange may take for one piece, unless a verb says otherwise."""
+
 Refusal = Refused  # as the command's verbs call it
 
 
@@ -184,13 +187,13 @@ class AsyncSession:
 
 def open_http(url: str, **options: Any) -> httpx.Client:
     """Return a client; for an exchange on this machine no proxy of the environment is asked."""
-    options.setdefault("timeout", 30)
+    options.setdefault("timeout", SECONDS)
     return httpx.Client(base_url=url, trust_env=not _is_local(url), **options)
 
 
 def open_async_http(url: str, **options: Any) -> httpx.AsyncClient:
     """Return a client for an event loop, otherwise as `open_http`."""
-    options.setdefault("timeout", 30)
+    options.setdefault("timeout", SECONDS)
     return httpx.AsyncClient(base_url=url, trust_env=not _is_local(url), **options)
 
 

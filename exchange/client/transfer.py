@@ -56,12 +56,12 @@ def download(
             yield from fetch(core, f"grant:{grant}", item, path, progress)
             done.append((path, item))
     except Refused as refusal:
-        yield from _because(core, grant, refusal)
+        yield from because(core, grant, refusal)
         raise
     return done
 
 
-def _because(core: Core, grant: str, refusal: Refused) -> Flow[None]:
+def because(core: Core, grant: str, refusal: Refused) -> Flow[None]:
     """Put the grant into a refusal: it says who suspended or revoked it, when and why."""
     try:
         refusal.document["grant"] = yield from core.get(f"/v1/grants/{grant}")

@@ -262,12 +262,15 @@ class Verbs(Core):
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         on_piece: calls.OnPiece | None = None,
+        timeout: float | None = None,
     ) -> Flow[calls.Called]:
         """Call a platform's service under a grant of compute or technology.
 
-        `on_piece` takes the answer as it comes, such as server-sent events. Raises Refused, with
-        what would help, for what the grant does not allow (any more), and for a service's own
-        refusal. A call that was cut is not repeated: it may have been counted.
+        `on_piece` takes the answer as it comes, such as server-sent events; `timeout` is the
+        longest silence in seconds, else as long as the offering allows. Raises Refused for what the
+        grant does not allow (any more), ServiceRefused for what the service itself does not,
+        CallCut for an answer that broke off, each with what would help. A call is never repeated:
+        it may have been counted.
         """
         return (
             yield from calls.call(
@@ -280,6 +283,7 @@ class Verbs(Core):
                 content=content,
                 headers=headers,
                 on_piece=on_piece,
+                timeout=timeout,
             )
         )
 

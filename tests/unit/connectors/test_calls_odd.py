@@ -119,6 +119,7 @@ def test_headers_that_do_not_come_back(pair: Pair) -> None:
     assert set(headers) == {
         *("content-type", "x-own", "etag", "content-encoding", "content-length", "date"),
         *("cache-control", "content-security-policy", "x-content-type-options"),
-        *("referrer-policy", "x-frame-options", "x-request-id"),
+        *("referrer-policy", "x-frame-options", "x-request-id", "exchange-use"),
     }
+    assert headers["exchange-use"] in pair.called.door.uses
     assert headers["cache-control"] == "no-store, no-transform"
