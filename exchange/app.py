@@ -40,7 +40,10 @@ from exchange.oauth.access import DeskAccess
 from exchange.oauth.api import keys as token_keys_api
 from exchange.oauth.api import registration as registration_api
 from exchange.oauth.api import token as oauth_api
+from exchange.oauth.api import tokens as oauth_tokens_api
 from exchange.oauth.authenticate import Authenticator
+from exchange.oauth.gate import ClientGate
+from exchange.oauth.introspect import Introspection
 from exchange.oauth.nonces import load_nonces
 from exchange.participants.api import clients as clients_api
 from exchange.participants.api import engagements as engagements_api
@@ -122,7 +125,11 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
     def fits(client: Client | None, secret: str) -> bool:
         return secret_fits(client, secret, parts.secret_key)
 
-    authenticate = Authenticator(lambda: keys.public, nonces, settings, parts.participants)
+    revoked, access = parts.revoked_tokens, DeskAccess(desk, settings.issuer_url)
+    authenticate = Authenticator(
+        lambda: keys.public, nonces, settings, parts.participants, revoked=revoked
+    )
+    issuer, people, ledger = settings.issuer_url, parts.participants, parts.ledger
 
     app.state.authenticate = authenticate
     app.state.record_read = ReadRecorder(parts.ledger, parts.participants)
@@ -132,15 +139,7 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
         usage_api.router(parts.store, page),
         steps_api.router(desk, page),
         holds_api.router(desk, page),
-        oauth_api.router(
-            keys,
-            nonces,
-            settings,
-            parts.participants,
-            parts.ledger,
-            DeskAccess(desk, settings.issuer_url),
-            fits,
-        ),
+        oauth_api.router(keys, nonces, settings, parts.participants, parts.ledger, access, fits),
         gateway_api.router(
             MountedDoor(desk, parts.watchers, settings.session_minutes),
             {"files": parts.files, "s3": parts.s3},
@@ -150,6 +149,7 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
             audience=settings.connector_url,
             clock=now_ms,
             services=parts.services,
+            revoked=revoked,
         ),
         tiles_api.router(parts.ledger),
         entries_api.router(parts.ledger, page, settings.issuer_url, parts.token_keys.sign_manifest),
@@ -171,6 +171,12 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
         engagements_api.router(parts.engagements, parts.participants, page),
         connections_api.router(
             parts.connection_desk, {"s3": StoreChecker(parts.s3), "http": parts.reach}, page
+        ),
+        oauth_tokens_api.router(
+            ClientGate(issuer, people, ledger, fits),
+            Introspection(keys, settings, people, access, revoked),
+            settings,
+            ledger,
         ),
         token_keys_api.router(parts.ledger, keys),
         keys_api.router(parts.ledger, parts.connection_desk.store, parts.connection_desk.vault),

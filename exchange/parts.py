@@ -32,6 +32,7 @@ from exchange.ledger.start import load_signer
 from exchange.migrate import migrate
 from exchange.mounted_connections import MountedConnections
 from exchange.oauth.keys import TokenKeys, load_token_keys
+from exchange.oauth.revoke import RevokedTokens
 from exchange.outward.allow import AllowList, BadEntry
 from exchange.participants.bootstrap import bootstrap_operator
 from exchange.participants.engagements_store import EngagementsStore
@@ -85,6 +86,7 @@ class Parts:
     desk: Desk
     engine: PolicyEngine
     token_keys: TokenKeys
+    revoked_tokens: RevokedTokens
     secret_key: SecretKey
     webhooks: WebhookStore
     webhook_allow: AllowList
@@ -148,11 +150,14 @@ async def open_parts(settings: Settings) -> Parts:
         ledger = Ledger(db, keeper, load_signer(settings.keys_dir, settings.log_origin))
         undo.callback(ledger.close)
         participants, catalog, store = Participants(db), Catalog(db), AccessStore(ledger)
+        revoked = RevokedTokens()
+        await revoked.read(ledger)
         watchers = Watchers()  # told last: who looks again finds no cache with the old row
         status_feed = StatusFeed(StatusStore(ledger))
         caches: list[Callable[[Sequence[str]], None]] = [
             participants.drop,
             catalog.drop,
+            revoked.drop,
             watchers.drop,
             status_feed.drop,
         ]
@@ -212,6 +217,7 @@ async def open_parts(settings: Settings) -> Parts:
             desk=desk,
             engine=engine,
             token_keys=token_keys,
+            revoked_tokens=revoked,
             secret_key=secret_key,
             webhooks=webhooks,
             webhook_allow=webhook_allow,

@@ -1,6 +1,6 @@
 """Routes of the gateway: verify, open, record, deliver; in this order, and no byte before."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request, Response
@@ -58,6 +58,7 @@ def router(
     audience: str,
     clock: Callable[[], int],
     services: HttpSource | None = None,
+    revoked: Container[str] = (),
 ) -> APIRouter:
     """Return the gateway's routes, below `/gateway`.
 
@@ -67,7 +68,7 @@ def router(
     offering of a service names.
     Register `problems.answer_problem` for GatewayProblem.
     """
-    trust = Trust(door, keys, nonces, issuer, audience, clock)
+    trust = Trust(door, keys, nonces, issuer, audience, clock, revoked=revoked)
     routes = APIRouter(prefix="/gateway", tags=["gateway"], dependencies=[Depends(bearer)])
 
     @routes.get(

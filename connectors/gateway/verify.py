@@ -15,7 +15,7 @@ The first check that fails ends the walk, as a GatewayProblem. What holds here m
 moment later: `Door.record` rechecks the grant's rev before anything is delivered.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -52,7 +52,8 @@ class Trust:
     """Whom the gateway believes, and who it is: settings, never a request's headers.
 
     `audience` is this connector's registered URL; `clock` gives UTC milliseconds; `nonces` are
-    those of proofs. `status` is asked where the door reads no rows; the mounted gateway's does.
+    those of proofs; `revoked` are the `jti` of tokens that were given up. `status` is asked where
+    the door reads no rows; the mounted gateway's does.
     """
 
     door: Door
@@ -63,6 +64,7 @@ class Trust:
     clock: Callable[[], int]
     status: StatusSource | None = None
     replays: Replays = field(default_factory=Replays)
+    revoked: Container[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,8 @@ async def verify_grant(
 
     # 2. token
     token = _verified(shown, trust)
+    if token.jti in trust.revoked:
+        raise BadToken("token_revoked", "The token was revoked.", scheme=shown.scheme)
     proof = _proof(shown, token, trust)
 
     # 3. grant: before the look-up, so that a token says nothing about other grants

@@ -6,9 +6,10 @@ from typing import Any
 from exchange.access.ask_for_token import ask_for_token
 from exchange.access.authorize_grant import GrantTerms, authorize_grant
 from exchange.access.request_access import Desk
+from exchange.clock import now_ms
 from exchange.http import Caller
 from exchange.ledger.write import Met, Once, RowKey
-from exchange.oauth.model import Decided, GrantForToken, OneOffering, Party
+from exchange.oauth.model import Decided, GrantForToken, OneOffering, Party, Standing
 from exchange.oauth.status_claim import status_claim
 from exchange.participants.model import Client, Organisation, scopes_of
 from exchange.status.model import list_uri
@@ -26,6 +27,13 @@ class DeskAccess:
         """Ask the policy again whether a token may be given for a grant."""
         terms = await authorize_grant(self._desk, client, organisation, grant_id)
         return self._for_token(terms)
+
+    async def standing(self, grant_id: str) -> Standing | None:
+        """Return how a grant stands just now; None for an unknown one."""
+        grant = await self._desk.store.grant(grant_id)
+        if grant is None:
+            return None
+        return Standing(grant.client_id, grant.provider_id, grant.state(now_ms()))
 
     async def ask(
         self,

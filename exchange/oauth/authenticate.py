@@ -1,6 +1,6 @@
 """Who calls an API route: an API token, its proof where it is bound, and the records of today."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from exchange.clock import now_ms
 from exchange.errors import Unauthenticated
@@ -28,7 +28,9 @@ class Authenticator:
         settings: Settings,
         participants: Participants,
         clock: Callable[[], int] = now_ms,
+        revoked: Container[str] = (),
     ) -> None:
+        self._revoked = revoked
         self._keys, self._nonces, self._clock = keys, nonces, clock
         self._participants = participants
         self._issuer = settings.issuer_url
@@ -55,6 +57,10 @@ class Authenticator:
                 hint=RENEW,
                 scheme=presented.scheme,
             ) from error
+        if known.jti in self._revoked:
+            raise Unauthenticated(
+                "token_revoked", "The token was revoked.", hint=RENEW, scheme=presented.scheme
+            )
         proof = self._proof(presented, known, now)
         if proof is None:
             prove(None)

@@ -15,6 +15,9 @@ from exchange.settings import Settings
 
 PATH = "/.well-known/oauth-authorization-server"
 JWKS_PATH = "/oauth/jwks"
+REVOKE_PATH = "/oauth/revoke"
+INTROSPECT_PATH = "/oauth/introspect"
+PAR_PATH = "/oauth/par"
 
 
 def server_metadata(settings: Settings) -> dict[str, Any]:
@@ -29,9 +32,17 @@ def server_metadata(settings: Settings) -> dict[str, Any]:
         "scopes_supported": sorted(frozenset().union(*SCOPES.values())),
         "token_endpoint_auth_methods_supported": list(METHODS),
         "token_endpoint_auth_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
+        "revocation_endpoint": issuer + REVOKE_PATH,
+        "introspection_endpoint": issuer + INTROSPECT_PATH,
+        "introspection_signing_alg_values_supported": ["ES256"],
+        "pushed_authorization_request_endpoint": issuer + PAR_PATH,
         "dpop_signing_alg_values_supported": list(dpop.SIGNING_ALGORITHMS),
         "authorization_details_types_supported": list(TYPES),
     }
+    for endpoint in ("revocation", "introspection"):
+        for name in ("methods", "signing_alg_values"):
+            of_token = document[f"token_endpoint_auth_{name}_supported"]
+            document[f"{endpoint}_endpoint_auth_{name}_supported"] = of_token
     try:
         AuthorizationServerMetadata(document).validate_issuer()
     except ValueError as error:

@@ -61,6 +61,11 @@ class Party:
         """The person's roles; None for a program of the organisation."""
         return self.member.roles if self.member is not None else None
 
+    @property
+    def operates(self) -> bool:
+        """Whether it is a program of the operator."""
+        return "operator" in self.organisation.roles and self.member is None
+
     def check_active(self, *, basic: bool = False) -> None:
         """Raise NotAuthenticated unless the client, and the person whose it is, may act."""
         if self.client.status != "active":
@@ -135,6 +140,9 @@ class Access(Protocol):
     ) -> GrantForToken:
         """Ask the policy again whether a token may be given for a grant."""
 
+    async def standing(self, grant_id: str) -> "Standing | None":
+        """Return how a grant stands just now; None for an unknown one. Raises Unavailable."""
+
     async def ask(
         self,
         party: Party,
@@ -145,6 +153,15 @@ class Access(Protocol):
         fresh: bool,
     ) -> "Decided | Met":
         """Ask for access in one walk; Met where one of `once` had been used. Raises Stale too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a grant stands just now."""
+
+    client_id: str
+    provider_id: str
+    status: str
 
 
 @dataclass(frozen=True, slots=True)

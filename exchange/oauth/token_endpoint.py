@@ -23,7 +23,7 @@ from exchange.clock import now_ms
 from exchange.errors import Unavailable
 from exchange.formats.shown import Nonces
 from exchange.ledger.ledger import Ledger
-from exchange.ledger.write import Met, Once, RowKey, Stale, Write
+from exchange.ledger.write import Met, Once, RowKey, Stale
 from exchange.oauth.access_token import api_terms, grant_terms, issue
 from exchange.oauth.asked import check_resource, parse_asked
 from exchange.oauth.assertion import read_assertion
@@ -39,10 +39,11 @@ from exchange.oauth.model import (
     Refused,
     Terms,
 )
+from exchange.oauth.party import load_party, own_reads, spend, used_before
 from exchange.oauth.secret import SecretFits, read_basic, read_post
 from exchange.oauth.server import Received, TokenRequest, TokenServer
 from exchange.oauth.told import refusal_of, refused_by, told_of, unavailable
-from exchange.participants.store import CLIENTS, MEMBERS, ORGANISATIONS, Participants
+from exchange.participants.store import Participants
 from exchange.settings import Settings
 
 PATH = "/oauth/token"
@@ -117,7 +118,7 @@ class TokenEndpoint:
     async def _attempt(
         self, incoming: Incoming, received: Received, *, fresh: bool
     ) -> dict[str, Any]:
-        party = await self._load(received.client_id, fresh=fresh)  # 2.
+        party = await load_party(self._participants, received.client_id, fresh=fresh)  # 2.
         request = TokenRequest(self._uri, incoming.form, received, party, self._clock())
         proved = self._server.begin(request)  # 3.
         now = request.now_ms
@@ -130,22 +131,10 @@ class TokenEndpoint:
         except Refused as refusal:
             outcome = _Outcome(refusal)
         if not outcome.is_spent:
-            await self._spend(proved.party, once, outcome.reads)  # 6.
+            await spend(self._ledger, proved.party, once, dict(outcome.reads))  # 6.
         if isinstance(outcome.terms, Refused):
             raise outcome.terms
         return self._server.finish(request, outcome.terms, bound.jkt if bound else None)  # 7.
-
-    async def _load(self, client_id: str, *, fresh: bool) -> Party | None:
-        client = await self._participants.clients.get(client_id, fresh=fresh)
-        if client is None:
-            return None
-        organisation = await self._participants.organisations.get(client.org_id, fresh=fresh)
-        if organisation is None:
-            return None
-        if client.member_id is None:
-            return Party(client, organisation)
-        member = await self._participants.members.get(client.member_id, fresh=fresh)
-        return Party(client, organisation, member) if member is not None else None
 
     async def _outcome(
         self, incoming: Incoming, party: Party, once: Sequence[Once], now: int, *, fresh: bool
@@ -180,9 +169,9 @@ class TokenEndpoint:
         fresh: bool,
     ) -> _Outcome:
         with refused_by(asked, incoming.lang):
-            decided = await self._access.ask(party, asked, once, _own(party), fresh=fresh)
+            decided = await self._access.ask(party, asked, once, own_reads(party), fresh=fresh)
         if isinstance(decided, Met):
-            raise _used_before(decided)
+            raise used_before(decided)
         if decided.grant_id is None:
             refusal = refusal_of(decided, self._settings.issuer_url, incoming.lang)
             return _Outcome(refusal, is_spent=decided.is_spent)
@@ -194,15 +183,6 @@ class TokenEndpoint:
         told["receipt"] = decided.receipt or ""
         return _Outcome(told_of(terms, told), is_spent=decided.is_spent)
 
-    async def _spend(self, party: Party, once: Sequence[Once], reads: Mapping[RowKey, int]) -> None:
-        own = _own(party)
-        torn = [key for key, rev in own.items() if reads.get(key, rev) != rev]
-        if torn:  # the client was authenticated and the grant authorized on different states
-            raise Stale([(table.name, row_id) for table, row_id in torn])
-        result = await self._ledger.commit(Write(once=once, reads={**reads, **own}))
-        if isinstance(result, Met):
-            raise _used_before(result)
-
 
 def read_credentials(incoming: Incoming) -> Received:
     """Read who claims to ask, and how they mean to prove it; raises Refused."""
@@ -211,20 +191,3 @@ def read_credentials(incoming: Incoming) -> Received:
     if "client_secret" in incoming.form:
         return read_post(incoming.form)
     return read_assertion(incoming.form)
-
-
-def _own(party: Party) -> dict[RowKey, int]:
-    """Return the rev of each row that the client was authenticated by."""
-    own: dict[RowKey, int] = {
-        (CLIENTS, party.client.id): party.client.rev,
-        (ORGANISATIONS, party.organisation.id): party.organisation.rev,
-    }
-    if party.member is not None:
-        own[(MEMBERS, party.member.id)] = party.member.rev
-    return own
-
-
-def _used_before(met: Met) -> Refused:
-    if met.key.startswith("dpop:"):
-        return Refused("invalid_dpop_proof", "This proof was used before: make a new one.")
-    return Refused("invalid_client", "This assertion was used before: make a new one.")

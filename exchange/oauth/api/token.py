@@ -130,7 +130,7 @@ def router(
         a DPoP header the token is bound to its key.
         """
         try:
-            answer = await endpoint.answer(await _read(request))
+            answer = await endpoint.answer(await read_incoming(request))
         except Refused as refusal:
             headers = {**NO_STORE, **refusal.headers}
             return JSONResponse(refusal.document(), refusal.status, headers)
@@ -174,7 +174,8 @@ def _example(document: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
     return {200: {"content": {"application/json": {"example": document}}}}
 
 
-async def _read(request: Request) -> Incoming:
+async def read_incoming(request: Request) -> Incoming:
+    """Read a form and the headers that count, with bounds; raises Refused."""
     headers = request.headers
     authorization = headers.getlist("authorization")
     if len(authorization) > 1:

@@ -26,11 +26,15 @@ from exchange.ledger.keep import Keeper
 from exchange.ledger.ledger import Ledger
 from exchange.ledger.start import load_signer
 from exchange.ledger.write import Insert, Update, Write
+from exchange.oauth.api import tokens
 from exchange.oauth.api.token import router
 from exchange.oauth.assertion import TYPE
 from exchange.oauth.authenticate import Authenticator
+from exchange.oauth.gate import ClientGate
+from exchange.oauth.introspect import Introspection
 from exchange.oauth.keys import load_token_keys
 from exchange.oauth.nonces import load_nonces
+from exchange.oauth.revoke import RevokedTokens
 from exchange.participants.store import CLIENTS, ORGANISATIONS, Participants
 from exchange.settings import Settings
 
@@ -78,10 +82,13 @@ class World:
         self.ledger = Ledger(self.db, Keeper(self.settings.checkpoints), signer)
         self.participants = Participants(self.db)
         self.keys = load_token_keys(self.settings.keys_dir)
+        self.revoked = RevokedTokens(self.clock)
+        self.ledger.listeners.append(self.revoked.drop)
         self.nonces = load_nonces(self.settings.keys_dir)
         self.offset_ms = 0
         self.grants = {}  # id -> GrantForToken, or an error to raise, or a callable giving either
         self.asked = []
+        self.standings = {}  # id -> Standing
         self.client_key = generate_client_key()
         self.app = self._app()
 
@@ -91,6 +98,10 @@ class World:
         parts = (self.settings, self.participants)
         door = (self.ledger, self, self.secret_fits, self.clock)
         app.include_router(router(self.keys, self.nonces, *parts, *door))
+        gate = ClientGate(ISSUER, self.participants, self.ledger, self.secret_fits, self.clock)
+        revoked = self.revoked
+        asked = Introspection(self.keys, *parts, self, revoked, self.clock)
+        app.include_router(tokens.router(gate, asked, self.settings, self.ledger, self.clock))
         app.state.authenticate = self.authenticator()
 
         catalog_caller = caller_with("catalog")
@@ -106,10 +117,13 @@ class World:
 
     def authenticator(self):
         parts = (self.settings, self.participants, self.clock)
-        return Authenticator(lambda: self.keys.public, self.nonces, *parts)
+        return Authenticator(lambda: self.keys.public, self.nonces, *parts, revoked=self.revoked)
 
     def secret_fits(self, client, secret):
         return client is not None and client.secret_hash == f"hash of {secret}"
+
+    async def standing(self, grant_id):
+        return self.standings.get(grant_id)
 
     async def authorize(self, client, organisation, grant_id):
         self.asked.append((client.id, organisation.id, grant_id))
