@@ -17,6 +17,8 @@ from tests.support.sources import name, python, tree
 PUBLIC = {
     "/",
     "/.well-known/oauth-authorization-server",
+    "/.well-known/oauth-protected-resource",
+    "/.well-known/oauth-protected-resource/gateway",
     "/docs",
     "/docs/{name}",
     "/healthz",

@@ -25,7 +25,8 @@ from schemathesis.specs.openapi.checks import (
 from exchange.client.profile import jwks_of, new_profile
 from tests.support.actors import TERMS, engagement
 from tests.support.good_clients import Invitations, key, spare_invitation
-from tests.support.good_requests import GOOD, ORGANISATION, PERSON, assertion_form, org
+from tests.support.good_oauth import assertion_form
+from tests.support.good_requests import GOOD, ORGANISATION, PERSON, org
 from tests.support.good_uploads import upload
 from tests.support.story import (
     CONNECTION,
@@ -49,6 +50,7 @@ CHECKS = [
     response_schema_conformance,
 ]
 schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
+OAUTH = ("/oauth/token", "/oauth/revoke", "/oauth/introspect", "/oauth/par")
 ELSEWHERE = ("urn:exchange:problem:route_unknown", "urn:exchange:problem:method_not_allowed")
 
 
@@ -199,7 +201,7 @@ def test_malformed_input_as_each_role(label: str, world: World, operations: dict
             case.query = {**(case.query or {}), "seconds": 0}
         for role in ROLES:
             headers = world.role(role)
-            if case.path == "/oauth/token" and role not in ("nobody", *TOKENS):
+            if case.path in OAUTH and role not in ("nobody", *TOKENS):
                 headers = {}
                 if isinstance(case.body, dict):
                     case.body = {**case.body, **assertion_form(getattr(world, role))}
@@ -215,7 +217,7 @@ def judge(case: Any, response: Any) -> None:
     kind = response.headers["content-type"][0] if "content-type" in response.headers else ""
     is_problem = kind == "application/problem+json"
     if response.status_code >= 400 and case.method != "HEAD":
-        if case.path in ("/oauth/token", "/oauth/register") and not is_problem:
+        if case.path in (*OAUTH, "/oauth/register") and not is_problem:
             assert {"error", "error_description"} <= response.json().keys()
         else:
             assert is_problem, (response.status_code, kind)

@@ -6,30 +6,17 @@ from typing import Any
 
 import httpx
 
-from exchange.client.core import ASSERTION
 from exchange.client.profile import jwks_of, new_profile
 from exchange.client.session import Session
-from exchange.formats.tokens import make_client_assertion
 from tests.support.actors import TERMS, ask, engage, engagement, publish
 from tests.support.good_clients import CLIENTS
+from tests.support.good_oauth import OAUTH, TOKEN_KEYS
 from tests.support.good_uploads import UPLOADS
 from tests.support.story import CONNECTION, CREDENTIAL, WEBHOOK, World
 from tests.support.upstream import METHODS
 
 Send = Callable[..., httpx.Response]
 Good = Callable[[World, Send], httpx.Response]
-
-
-def assertion_form(session: Session) -> dict[str, str]:
-    """The part of a token request by which a client proves itself."""
-    profile = session.profile
-    assertion = make_client_assertion(profile.key, profile.client_id, profile.url, time.time())
-    return {"client_assertion_type": ASSERTION, "client_assertion": assertion}
-
-
-def _token(world: World, send: Send) -> httpx.Response:
-    form = {"grant_type": "client_credentials", **assertion_form(world.sme)}
-    return send("nobody", "/oauth/token", data=form)
 
 
 def _invite(world: World) -> dict[str, Any]:
@@ -155,11 +142,7 @@ GOOD: dict[str, Good] = {
     "GET /": lambda w, send: send("nobody", "/?lang=zh"),
     "GET /healthz": lambda w, send: send("nobody", "/healthz"),
     "GET /readyz": lambda w, send: send("nobody", "/readyz"),
-    "POST /oauth/token": _token,
-    "GET /.well-known/oauth-authorization-server": lambda w, send: send(
-        "nobody", "/.well-known/oauth-authorization-server"
-    ),
-    "GET /oauth/jwks": lambda w, send: send("nobody", "/oauth/jwks"),
+    **OAUTH,
     "POST /v1/organisations": lambda w, send: send(
         "operator", "/v1/organisations", json=ORGANISATION
     ),
@@ -292,11 +275,6 @@ GOOD: dict[str, Good] = {
     "GET /v1/keys/master": lambda w, send: send("operator", "/v1/keys/master"),
     "POST /v1/keys/master/rotate": lambda w, send: send("operator", "/v1/keys/master/rotate"),
     "POST /v1/keys/master/retire": _retire,
-    "GET /v1/keys/token": lambda w, send: send("operator", "/v1/keys/token"),
-    "POST /v1/keys/token/rotate": lambda w, send: send(
-        "operator", "/v1/keys/token/rotate", {"at_once": False}
-    ),
-    "POST /v1/keys/token/retire": lambda w, send: send("operator", "/v1/keys/token/retire"),
     "POST /v1/holds": _hold,
     "GET /v1/holds": lambda w, send: send("sme", f"/v1/holds?target={w.grant_id}&open=true"),
     "GET /v1/holds/{hold_id}": lambda w, send: send("platform", f"/v1/holds/{w.hold}"),
@@ -338,4 +316,5 @@ GOOD: dict[str, Good] = {
         )
         for method in METHODS
     },
+    **TOKEN_KEYS,
 }

@@ -50,7 +50,12 @@ WHO_MAY: dict[str, set[str]] = {
     "GET /healthz": EVERYBODY,
     "GET /readyz": EVERYBODY,
     "POST /oauth/token": {"nobody"},  # with an Authorization header it is another way to prove it
+    "POST /oauth/revoke": {"nobody"},
+    "POST /oauth/introspect": {"nobody"},
+    "POST /oauth/par": {"nobody"},
     "GET /.well-known/oauth-authorization-server": EVERYBODY,
+    "GET /.well-known/oauth-protected-resource": EVERYBODY,
+    "GET /.well-known/oauth-protected-resource/gateway": EVERYBODY,
     "GET /oauth/jwks": EVERYBODY,
     "POST /v1/organisations": {"operator"},
     "GET /v1/organisations": MEMBERS,
