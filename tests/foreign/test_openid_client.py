@@ -4,43 +4,16 @@ import json
 
 import pytest
 
-from tests.support.actors import SME_ATTRIBUTES, join, member, operator, publish
-from tests.support.foreign import new_key, openid_client, registered
-from tests.support.server import ExchangeServer
+from tests.support.actors import member, publish
+from tests.support.foreign import details, new_key, openid_client, registered
 
 pytestmark = pytest.mark.foreign
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with ExchangeServer(tmp_path_factory.mktemp("foreign") / "state") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def by(server):
-    return operator(server.state)
-
-
-@pytest.fixture(scope="module")
-def platform(by):
-    return join(by, "Harbour Data 港口数据", ["platform"])
-
-
-@pytest.fixture(scope="module")
-def org_id(by):
-    return join(by, "Small Analytics", ["sme"], SME_ATTRIBUTES).profile.organisation_id
 
 
 @pytest.fixture
 def client():
     with openid_client() as running:
         yield running
-
-
-def details(offering, **changes):
-    asked = {"type": "dataset", "offering": offering["id"], "purpose": "logistics_planning"}
-    return json.dumps([asked | {"actions": ["read"], "days": 30} | changes])
 
 
 def discover(client, server, by, org_id, alg="ES256", dpop_alg="ES256", **how):

@@ -33,6 +33,12 @@ def registered(by: Any, org_id: str, key: dict[str, Any] | None, **how: Any) -> 
     return by.post(f"/v1/organisations/{org_id}/clients", {"name": "Theirs", **keys, **how})
 
 
+def details(offering: dict[str, Any], **changes: Any) -> str:
+    """The authorization_details of a request for access to an offering."""
+    asked = {"type": "dataset", "offering": offering["id"], "purpose": "logistics_planning"}
+    return json.dumps([asked | {"actions": ["read"], "days": 30} | changes])
+
+
 class ForeignClient:
     """A script around one unmodified library."""
 
