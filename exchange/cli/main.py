@@ -9,6 +9,8 @@ from exchange import __version__
 from exchange.cli import (
     access,
     audit,
+    client_invitations,
+    clients,
     connections,
     engagements,
     holds,
@@ -75,9 +77,10 @@ app.command("demo", rich_help_panel="Run")(run.demo)
 app.command("serve", rich_help_panel="Run")(serve.serve)
 app.command("init", rich_help_panel="Run")(serve.init)
 app.add_typer(keys.app, name="keys", rich_help_panel="Run")
+client_invitations.add_to(clients.app)
 app.add_typer(profiles.app, name="profile", rich_help_panel="Take part")
 app.add_typer(participants.org_app, name="org", rich_help_panel="Take part")
-app.add_typer(participants.client_app, name="client", rich_help_panel="Take part")
+app.add_typer(clients.app, name="client", rich_help_panel="Take part")
 app.add_typer(members.app, name="member", rich_help_panel="Take part")
 app.command("whoami", rich_help_panel="Take part")(members.whoami)
 for verb in (previews.schema, previews.sample, previews.dcat):

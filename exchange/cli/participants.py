@@ -1,4 +1,4 @@
-"""Verbs about organisations and clients."""
+"""Verbs about organisations."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +23,6 @@ from exchange.client.profile import Profile, create_profile, jwks_of, new_profil
 from exchange.client.session import Session
 
 org_app = typer.Typer(help="Organisations and their attributes.", no_args_is_help=True)
-client_app = typer.Typer(help="Programs that act for an organisation.", no_args_is_help=True)
 
 Evidence = Annotated[
     Literal["self_declared", "verified", "certified"], typer.Option(help="How well it is shown")
@@ -158,51 +157,3 @@ def org_set(
         body = {"value": typed, "evidence": evidence}
         answer = me.put(f"/v1/organisations/{organisation}/attributes/{name}", body)
         print_document(answer, as_json=as_json)
-
-
-@client_app.command("add")
-def client_add(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Such as 'nightly import'")],
-    jwks: Annotated[Path, typer.Option(help="Public JWK Set, a JSON file")],
-    organisation: OwnOrganisation = "",
-    program: Annotated[
-        bool, typer.Option("--program", help="Owners: the organisation's own, not yours")
-    ] = False,
-    profile: ProfilePath = DEFAULT_PROFILE,
-    as_json: AsJson = False,
-) -> None:
-    """Register a client by its public keys."""
-    keys = read_json(jwks)
-    with session(profile, as_json=as_json) as me:
-        organisation = organisation or me.profile.organisation_id
-        body = {"name": name, "jwks": keys, "program": program}
-        answer = me.post(f"/v1/organisations/{organisation}/clients", body)
-        print_document(answer, as_json=as_json)
-
-
-@client_app.command("list")
-def client_list(
-    organisation: OwnOrganisation = "",
-    profile: ProfilePath = DEFAULT_PROFILE,
-    as_json: AsJson = False,
-) -> None:
-    """List an organisation's clients."""
-    with session(profile, as_json=as_json) as me:
-        organisation = organisation or me.profile.organisation_id
-        print_list(
-            me.pages(f"/v1/organisations/{organisation}/clients"),
-            ("id", "name", "status", "since"),
-            lambda c: (c["id"], c["name"], c["status"], c["created_at"]),
-            as_json=as_json,
-        )
-
-
-@client_app.command("disable")
-def client_disable(
-    client: Annotated[str, typer.Argument(metavar="CLIENT", help="cli_…")],
-    profile: ProfilePath = DEFAULT_PROFILE,
-    as_json: AsJson = False,
-) -> None:
-    """Disable a client for good."""
-    with session(profile, as_json=as_json) as me:
-        print_document(me.post(f"/v1/clients/{client}/disable"), as_json=as_json)

@@ -118,6 +118,12 @@ class Session:
         """Post JSON to a route that asks for no token and return the answer; raises Refusal."""
         return as_json(self.run(self.core.ask("POST", path, scope=None, json=document)))
 
+    def register(self, invitation: str, document: Any) -> Any:
+        """Register a client by an invitation (RFC 7591) and return the answer; raises Refusal."""
+        shown = {"Authorization": f"Bearer {invitation}"}
+        flow = self.core.ask("POST", "/oauth/register", scope=None, headers=shown, json=document)
+        return as_json(self.run(flow))
+
     def put(self, path: str, document: Any) -> Any:
         """Put JSON and return the answer."""
         return as_json(self.request("PUT", path, json=document))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from exchange.formats.note import Verifier, open_note
+from tests.support.judge_clients import judge_clients
 
 Sql = Callable[..., list[tuple]]
 
@@ -189,6 +190,7 @@ def judge_rows(sql: Sql, log: Judged, moved_ends: Collection[str] = ()) -> None:
         ids = [row[0] for row in sql(f"SELECT id FROM {table}")]
         assert named(member, *kinds_of) == sorted(ids)
     _judge_members(sql, log)
+    judge_clients(sql, log)
     assert max(Counter(named("client_id", "client.disabled.v1")).values(), default=1) == 1
 
 

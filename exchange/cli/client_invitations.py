@@ -1,0 +1,126 @@
+"""Verbs by which a program is invited, and registers itself (RFC 7591)."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from exchange.cli.clients import Bound, OwnOrganisation
+from exchange.cli.log import read_log_key
+from exchange.cli.output import (
+    DEFAULT_PROFILE,
+    AsJson,
+    ProfilePath,
+    in_words,
+    out,
+    plain,
+    print_document,
+    print_json,
+    print_list,
+    session,
+)
+from exchange.client.profile import create_profile, jwks_of, new_profile, update_profile
+from exchange.client.session import Session
+
+
+def client_invite(
+    days: Annotated[int, typer.Option(min=1, max=30, help="How long it is good for")] = 7,
+    approved: Annotated[
+        bool, typer.Option("--approved", help="Operator: the client need not wait for you")
+    ] = False,
+    secrets: Annotated[
+        bool, typer.Option("--secrets", help="Operator: it may authenticate by a secret")
+    ] = False,
+    organisation: OwnOrganisation = "",
+    profile: ProfilePath = DEFAULT_PROFILE,
+    as_json: AsJson = False,
+) -> None:
+    """Invite a program to register (owner, or operator), and print the invitation, good once."""
+    with session(profile, as_json=as_json) as me:
+        organisation = organisation or me.profile.organisation_id
+        body = {"days": days, "approved": approved, "secrets": secrets}
+        made = me.post(f"/v1/organisations/{organisation}/client-invitations", body)
+    if as_json:
+        print_json(made)
+        return
+    told = made["invitation"]
+    typer.echo(f"{told['id']} is good until {told['expires_at']}. This is shown once:", err=True)
+    typer.echo(made["initial_access_token"])
+
+
+def client_invitations(
+    organisation: OwnOrganisation = "",
+    profile: ProfilePath = DEFAULT_PROFILE,
+    as_json: AsJson = False,
+) -> None:
+    """List invitations of programs (owner, or operator)."""
+    with session(profile, as_json=as_json) as me:
+        organisation = organisation or me.profile.organisation_id
+        print_list(
+            me.pages(f"/v1/organisations/{organisation}/client-invitations"),
+            ("id", "status", "until", "client"),
+            lambda i: (i["id"], i["status"], i["expires_at"], i["client_id"] or ""),
+            as_json=as_json,
+        )
+
+
+def client_withdraw(
+    invitation: Annotated[str, typer.Argument(metavar="INVITATION", help="inv_…")],
+    profile: ProfilePath = DEFAULT_PROFILE,
+    as_json: AsJson = False,
+) -> None:
+    """Withdraw an invitation of a program that nobody used (owner, or operator)."""
+    with session(profile, as_json=as_json) as me:
+        answer = me.post(f"/v1/client-invitations/{invitation}/withdraw")
+        print_document(answer, as_json=as_json)
+
+
+def client_register(
+    invitation: Annotated[
+        str, typer.Argument(metavar="INVITATION", help="- reads it from standard input")
+    ],
+    new_profile_path: Annotated[
+        Path, typer.Option("--new-profile", metavar="PATH", help="Where its key and profile go")
+    ],
+    url: Annotated[str, typer.Option(help="Where the exchange is")] = "http://127.0.0.1:8000",
+    name: Annotated[str, typer.Option(help="What to call this client")] = "program",
+    bound: Bound = None,
+    as_json: AsJson = False,
+) -> None:
+    """Register a program by an invitation: make its key, register it, write its profile."""
+    if not url.startswith(("http://", "https://")):
+        raise typer.BadParameter("a URL begins with http:// or https://", param_hint="--url")
+    if invitation == "-":
+        invitation = typer.get_text_stream("stdin").readline().strip()
+    fresh = new_profile(url)
+    document: dict[str, Any] = {"client_name": name, "jwks": jwks_of(fresh)}
+    if bound is not None:
+        document["dpop_bound_access_tokens"] = bound
+    with in_words(as_json=as_json):
+        # The key stands on disk before anything is asked: an invitation is good only once.
+        create_profile(new_profile_path, fresh)
+        me = Session(fresh)
+        try:
+            log_key = read_log_key(me)
+            made = me.register(invitation, document)
+        except BaseException:
+            new_profile_path.unlink(missing_ok=True)
+            raise
+        finally:
+            me.close()
+        ids = {"client_id": made["client_id"], "organisation_id": made["organisation_id"]}
+        update_profile(new_profile_path, replace(fresh, **ids, log_key=log_key))
+    if as_json:
+        print_json(made)
+        return
+    waits = " It gets tokens once the operator approves it." if made["status"] == "pending" else ""
+    out.print(plain(f"{made['client_id']} registered; profile {new_profile_path}.{waits}"))
+
+
+def add_to(clients: typer.Typer) -> None:
+    """Put these verbs beside the others of `exchange client`."""
+    clients.command("invite")(client_invite)
+    clients.command("invitations")(client_invitations)
+    clients.command("withdraw")(client_withdraw)
+    clients.command("register")(client_register)

@@ -1,0 +1,108 @@
+"""A program is invited, registers, is approved and gets a new key, by the command alone."""
+
+import json
+
+import pytest
+
+from tests.support.actors import join, operator
+from tests.support.commands import environment, exchange
+from tests.support.server import ExchangeServer
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with ExchangeServer(tmp_path_factory.mktemp("clients") / "state") as running:
+        yield running
+
+
+@pytest.fixture
+def run(server, tmp_path):
+    """Run a verb, as the operator unless another profile is named."""
+
+    def run(*arguments, who=server.state / "keys" / "operator.json", code=0, stdin=None):
+        env = environment(profile=who)
+        done = exchange(*arguments, cwd=tmp_path, env=env, stdin=stdin)
+        assert done.returncode == code, done.stderr + done.stdout
+        return done
+
+    return run
+
+
+@pytest.fixture
+def org(server):
+    sme = join(operator(server.state), "Small 小", ["sme"])
+    return sme.profile.organisation_id
+
+
+@pytest.mark.sqlite
+def test_invite_register_approve_rotate(server, run, org, tmp_path):
+    invited = run("client", "invite", "--organisation", org, "--days", 2)
+    token = invited.stdout.strip()
+    assert token.startswith("dsi_")
+    assert token not in invited.stderr
+    register = ("client", "register", "-", "--url", server.url, "--name", "nightly", "--bearer")
+    made = run(*register, "--new-profile", "mine/p.json", stdin=token + "\n")
+    assert "once the operator approves" in made.stdout
+    again = run(*register, "--new-profile", "mine/thief.json", stdin=token + "\n", code=1)
+    assert "invalid_token" in again.stderr
+    assert not (tmp_path / "mine/thief.json").exists()
+    mine = tmp_path / "mine/p.json"
+    assert "invalid_client" in run("whoami", who=mine, code=1).stderr
+    [waiting] = json.loads(run("client", "list", "--status", "pending", "--json").stdout)
+    assert waiting["name"] == "nightly"
+    assert "active" in run("client", "approve", waiting["id"]).stdout
+    assert waiting["id"] in run("whoami", who=mine).stdout
+
+    before = json.loads(mine.read_text())["key"]
+    told = json.loads(run("client", "rotate-key", "--json", who=mine).stdout)
+    after = json.loads(mine.read_text())["key"]
+    assert (told["old"], told["new"]) == (before["kid"], after["kid"])
+    assert [each.name for each in (tmp_path / "mine").iterdir()] == ["p.json"]
+    shown = json.loads(run("client", "show", waiting["id"], "--json", who=mine).stdout)
+    assert shown["key_thumbprints"] == [told["new"]]
+    run("client", "rotate-key", "--keep-old", who=mine)
+    shown = json.loads(run("client", "show", waiting["id"], "--json", who=mine).stdout)
+    assert len(shown["key_thumbprints"]) == 2
+    assert "removed" not in run("client", "remove-key", waiting["id"], told["new"], who=mine).stdout
+    last = run("client", "remove-key", waiting["id"], shown["key_thumbprints"][1], code=1)
+    assert "last_key" in last.stderr
+    (tmp_path / "fresh.json").write_text(run("profile", "key", who=mine).stdout)
+    run("client", "add-key", waiting["id"], "--jwks", "fresh.json")  # it is there: no change
+
+
+@pytest.mark.sqlite
+def test_a_key_is_changed_although_it_was_cut_off_before(server, run, org, tmp_path):
+    """Its new key stood on disk already, added or not: the same one is gone on with."""
+    sme = join(operator(server.state), "Cut", ["sme"])
+    mine = tmp_path / "p.json"
+    profile = sme.profile
+    document = {name: getattr(profile, name) for name in ("url", "client_id", "organisation_id")}
+    mine.write_text(json.dumps(document | {"key": profile.key}))
+    waiting = tmp_path / "p.json.next"
+    run("profile", "new", "other.json")
+    key = json.loads((tmp_path / "other.json").read_text())["key"]
+    waiting.write_text(json.dumps(document | {"key": key}))
+    told = json.loads(run("client", "rotate-key", "--json", who=mine).stdout)
+    assert told["new"] == key["kid"]
+    assert not waiting.exists()
+    waiting.write_text(json.dumps(document | {"key": key, "client_id": "cli_" + "0" * 26}))
+    refused = run("client", "rotate-key", who=mine, code=2)
+    assert "another client" in refused.stderr
+
+
+@pytest.mark.sqlite
+def test_withdraw_reject_and_secrets(server, run, org):
+    run("client", "invite", "--organisation", org)
+    [listed] = json.loads(run("client", "invitations", "--organisation", org, "--json").stdout)
+    assert listed["status"] == "open"
+    assert "withdrawn" in run("client", "withdraw", listed["id"]).stdout
+    add = ("client", "add", "legacy", "--secret", "basic", "--bearer", "--organisation", org)
+    made = json.loads(run(*add, "--json").stdout)
+    assert made["client_secret"].startswith("dsx_")
+    replaced = run("client", "secret", made["id"])
+    assert replaced.stdout.startswith("dsx_")
+    assert replaced.stdout.strip() != made["client_secret"]
+    assert made["id"] in replaced.stderr
+    assert "disabled" in run("client", "disable", made["id"]).stdout
+    refused = run("client", "reject", made["id"], code=1)
+    assert "client_not_pending" in refused.stderr
