@@ -44,6 +44,7 @@ from exchange.oauth.api import tokens as oauth_tokens_api
 from exchange.oauth.authenticate import Authenticator
 from exchange.oauth.gate import ClientGate
 from exchange.oauth.introspect import Introspection
+from exchange.oauth.limits import EndpointLimits
 from exchange.oauth.nonces import load_nonces
 from exchange.participants.api import clients as clients_api
 from exchange.participants.api import engagements as engagements_api
@@ -129,6 +130,9 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
     authenticate = Authenticator(
         lambda: keys.public, nonces, settings, parts.participants, revoked=revoked
     )
+    limits = EndpointLimits(
+        settings.oauth_per_minute, settings.oauth_failures_per_minute, settings.workers
+    )
     issuer, people, ledger = settings.issuer_url, parts.participants, parts.ledger
 
     app.state.authenticate = authenticate
@@ -139,7 +143,7 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
         usage_api.router(parts.store, page),
         steps_api.router(desk, page),
         holds_api.router(desk, page),
-        oauth_api.router(keys, nonces, settings, parts.participants, parts.ledger, access, fits),
+        oauth_api.router(keys, nonces, settings, people, ledger, access, fits, limits),
         gateway_api.router(
             MountedDoor(desk, parts.watchers, settings.session_minutes),
             {"files": parts.files, "s3": parts.s3},
@@ -166,14 +170,14 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
         dcat_api.router(parts.catalog, parts.participants, settings.issuer_url, page),
         participants_api.router(parts.ledger, parts.participants, page),
         clients_api.router(parts.ledger, parts.participants, parts.secret_key, page),
-        registration_api.router(parts.ledger, parts.participants, parts.secret_key),
+        registration_api.router(ledger, people, parts.secret_key, limits),
         members_api.router(parts.ledger, parts.participants),
         engagements_api.router(parts.engagements, parts.participants, page),
         connections_api.router(
             parts.connection_desk, {"s3": StoreChecker(parts.s3), "http": parts.reach}, page
         ),
         oauth_tokens_api.router(
-            ClientGate(issuer, people, ledger, fits),
+            ClientGate(issuer, people, ledger, fits, limits),
             Introspection(keys, settings, people, access, revoked),
             settings,
             ledger,

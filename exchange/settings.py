@@ -56,6 +56,12 @@ class Settings(BaseSettings):
     header_bytes: int = Field(32 * 1024, ge=1024, description="Largest request head")
     request_seconds: float = Field(30.0, gt=0, description="Longest wait for an answer to begin")
     page_items: int = Field(100, ge=1, le=1000, description="Most items a page of a list holds")
+    oauth_per_minute: int = Field(
+        6000, ge=1, description="Requests of one client a minute at the OAuth endpoints"
+    )
+    oauth_failures_per_minute: int = Field(
+        600, ge=1, description="Failed authentications from one address a minute"
+    )
     api_token_seconds: int = Field(300, ge=10, le=3600)
     grant_token_seconds: int = Field(300, ge=10, le=3600)
     sweep_seconds: float = Field(5.0, gt=0, description="How often ended grants get their leaf")

@@ -7,7 +7,8 @@ from exchange.errors import Unavailable
 from exchange.ledger.ledger import Ledger
 from exchange.ledger.write import Stale
 from exchange.oauth.assertion import ReceivedAssertion, verify_assertion
-from exchange.oauth.model import NotAuthenticated, Party, Verified
+from exchange.oauth.limits import EndpointLimits
+from exchange.oauth.model import NotAuthenticated, Party, Refused, Verified
 from exchange.oauth.party import load_party, spend
 from exchange.oauth.secret import SecretFits, verify_secret
 from exchange.oauth.server import Received
@@ -25,22 +26,34 @@ class ClientGate:
         participants: Participants,
         ledger: Ledger,
         fits: SecretFits,
+        limits: EndpointLimits,
         clock: Callable[[], int] = now_ms,
     ) -> None:
+        self._limits = limits
         self._issuer, self._participants, self._ledger = issuer, participants, ledger
         self._fits, self._clock = fits, clock
 
     async def enter(self, incoming: Incoming) -> Party:
         """Return who asks; raises Refused, and then nothing may be told or done."""
+        try:
+            return await self._enter(incoming)
+        except Refused as refusal:
+            if refusal.error == "invalid_client":
+                self._limits.fail(incoming.address)
+            raise
+
+    async def _enter(self, incoming: Incoming) -> Party:
         received = read_credentials(incoming)
         try:
             for fresh in (False, True, True):
                 try:
                     party = await load_party(self._participants, received.client_id, fresh=fresh)
                     verified = self._verify(received, party)
+                    if not fresh:
+                        self._limits.admit(verified.party.client.id)
                     await spend(self._ledger, verified.party, verified.once)
                 except NotAuthenticated:
-                    if fresh:
+                    if fresh or self._limits.is_over(incoming.address):
                         raise
                 except Stale as stale:
                     self._participants.drop([row_id for _table, row_id in stale.rows])

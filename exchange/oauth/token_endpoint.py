@@ -2,7 +2,8 @@
 
     1. read            the form, who claims to ask; nothing of it verified
     2. load            the client, its organisation, its person, each with its rev
-    3. authenticate    private_key_jwt, or a secret where one was registered (RFC 7523, RFC 6749)
+    3. authenticate    private_key_jwt, or a secret where one was registered (RFC 7523, RFC 6749);
+                       from here on it counts as this client's, before as a failure (limits.py)
     4. bind            the DPoP proof, where one is sent or due (RFC 9449)
     5. terms           API scopes; or one grant, of which the policy is asked again; or an offering,
                        asked for as POST /v1/access-requests does: permitted, denied or pending
@@ -29,6 +30,7 @@ from exchange.oauth.asked import check_resource, parse_asked
 from exchange.oauth.assertion import read_assertion
 from exchange.oauth.dpop import bind
 from exchange.oauth.keys import TokenKeys
+from exchange.oauth.limits import EndpointLimits
 from exchange.oauth.model import (
     Access,
     ApiScopes,
@@ -57,6 +59,7 @@ class Incoming:
     authorization: str | None = field(default=None, repr=False)
     proofs: Sequence[str] = ()
     lang: str = "en"
+    address: str = ""  # from where it came, as the connection says
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +83,10 @@ class TokenEndpoint:
         ledger: Ledger,
         access: Access,
         fits: SecretFits,
+        limits: EndpointLimits,
         clock: Callable[[], int] = now_ms,
     ) -> None:
+        self._limits = limits
         issuer = settings.issuer_url
         self._server = TokenServer(
             issuer,
@@ -101,13 +106,21 @@ class TokenEndpoint:
 
     async def answer(self, incoming: Incoming) -> dict[str, Any]:
         """Return the successful answer (section 5.1); raises Refused."""
+        try:
+            return await self._answer(incoming)
+        except Refused as refusal:
+            if refusal.error == "invalid_client":
+                self._limits.fail(incoming.address)
+            raise
+
+    async def _answer(self, incoming: Incoming) -> dict[str, Any]:
         received = read_credentials(incoming)  # 1.
         try:
             for fresh in (False, True, True):
                 try:
                     return await self._attempt(incoming, received, fresh=fresh)
                 except NotAuthenticated:
-                    if fresh:
+                    if fresh or self._limits.is_over(incoming.address):
                         raise
                 except Stale as stale:  # whoever shares these caches reads anew, `access/` too
                     self._participants.drop([row_id for _table, row_id in stale.rows])
@@ -121,6 +134,8 @@ class TokenEndpoint:
         party = await load_party(self._participants, received.client_id, fresh=fresh)  # 2.
         request = TokenRequest(self._uri, incoming.form, received, party, self._clock())
         proved = self._server.begin(request)  # 3.
+        if not fresh:
+            self._limits.admit(proved.party.client.id)
         now = request.now_ms
         bound = bind(  # 4.
             incoming.proofs, proved.party.client, self._nonces, url=self._uri, now=now / 1000

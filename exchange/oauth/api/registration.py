@@ -16,6 +16,8 @@ from pydantic import BaseModel, Field
 from exchange.errors import BadInput, Conflict, ExchangeError, Forbidden, NotFound, Unavailable
 from exchange.http import problem_response
 from exchange.ledger.ledger import Ledger
+from exchange.oauth.api.token import address_of
+from exchange.oauth.limits import EndpointLimits
 from exchange.oauth.model import Refused
 from exchange.oauth.registration import PATH, NotRegistered, read_metadata, registered
 from exchange.participants.invite_client import open_invitation, register_invited_client
@@ -91,9 +93,23 @@ class RegisteredAnswer(BaseModel):
     client_secret_expires_at: int | None = Field(None, description="0: never")
 
 
-def router(ledger: Ledger, participants: Participants, secret_key: SecretKey) -> APIRouter:
+def router(
+    ledger: Ledger,
+    participants: Participants,
+    secret_key: SecretKey,
+    limits: EndpointLimits,
+) -> APIRouter:
     """Return the routes of registration."""
     routes = APIRouter(tags=["oauth"])
+
+    def limited(request: Request, refusal: Refused) -> Refused:
+        """Count who shows no invitation that is one."""
+        if refusal.status == 401:
+            try:
+                limits.fail(address_of(request))
+            except Refused as slow_down:
+                return slow_down
+        return refusal
 
     async def register(request: Request) -> dict[str, Any]:
         token = _initial_access_token(request)
@@ -120,7 +136,7 @@ def router(ledger: Ledger, participants: Participants, secret_key: SecretKey) ->
         status_code=201,
         summary="Register a client by an invitation (RFC 7591)",
         response_model=RegisteredAnswer,
-        responses={status: {"model": RegistrationError} for status in (400, 401, 503)},
+        responses={status: {"model": RegistrationError} for status in (400, 401, 429, 503)},
         openapi_extra={
             "requestBody": {
                 "required": True,
@@ -139,9 +155,9 @@ def router(ledger: Ledger, participants: Participants, secret_key: SecretKey) ->
         try:
             answer = await register(request)
         except Refused as refusal:
-            return _refuse(refusal)
+            return _refuse(limited(request, refusal))
         except ExchangeError as error:
-            return _refuse(_in_words_of_oauth(error))
+            return _refuse(limited(request, _in_words_of_oauth(error)))
         return JSONResponse(answer, 201, NO_STORE)
 
     @routes.api_route(PATH, methods=OTHER_METHODS, include_in_schema=False)

@@ -15,6 +15,7 @@ from exchange.ledger.ledger import Ledger
 from exchange.oauth import assertion, metadata, rar, token_endpoint
 from exchange.oauth.form import MAX_BYTES, MEDIA_TYPE, check_content_type, parse_form
 from exchange.oauth.keys import TokenKeys
+from exchange.oauth.limits import EndpointLimits
 from exchange.oauth.model import Access, Refused
 from exchange.oauth.secret import SecretFits, not_basic
 from exchange.oauth.token_endpoint import Incoming, TokenEndpoint
@@ -105,18 +106,21 @@ def router(
     ledger: Ledger,
     access: Access,
     fits: SecretFits,
+    limits: EndpointLimits,
     clock: Callable[[], int] = now_ms,
 ) -> APIRouter:
     """Return the routes; raises StartUpError for an issuer that cannot be one."""
     routes = APIRouter(tags=["oauth"])
-    endpoint = TokenEndpoint(keys, nonces, settings, participants, ledger, access, fits, clock)
+    endpoint = TokenEndpoint(
+        keys, nonces, settings, participants, ledger, access, fits, limits, clock
+    )
     document = metadata.server_metadata(settings)
 
     @routes.post(
         token_endpoint.PATH,
         summary="Get an access token",
         response_model=TokenAnswer,
-        responses={status: {"model": TokenError} for status in (400, 401, 503)},
+        responses={status: {"model": TokenError} for status in (400, 401, 429, 503)},
         openapi_extra={
             "requestBody": {"required": True, "content": {MEDIA_TYPE: {"schema": FORM}}}
         },
@@ -191,4 +195,10 @@ async def read_incoming(request: Request) -> Incoming:
         authorization[0] if authorization else None,
         headers.getlist("dpop"),
         language(headers.get("accept-language")),
+        address_of(request),
     )
+
+
+def address_of(request: Request) -> str:
+    """Return from where a request came, as the connection says and no header."""
+    return request.client.host if request.client is not None else ""

@@ -24,7 +24,7 @@ from exchange.oauth.token_endpoint import Incoming
 from exchange.oauth.told import unavailable
 from exchange.settings import Settings
 
-_ERRORS: dict[int | str, dict[str, Any]] = {s: {"model": TokenError} for s in (400, 401, 503)}
+_ERRORS: dict[int | str, dict[str, Any]] = {s: {"model": TokenError} for s in (400, 401, 429, 503)}
 _CREDENTIALS = {
     "client_assertion_type": {"type": "string"},
     "client_assertion": {"type": "string", "maxLength": 8192},

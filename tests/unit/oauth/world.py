@@ -33,6 +33,7 @@ from exchange.oauth.authenticate import Authenticator
 from exchange.oauth.gate import ClientGate
 from exchange.oauth.introspect import Introspection
 from exchange.oauth.keys import load_token_keys
+from exchange.oauth.limits import EndpointLimits
 from exchange.oauth.nonces import load_nonces
 from exchange.oauth.revoke import RevokedTokens
 from exchange.participants.store import CLIENTS, ORGANISATIONS, Participants
@@ -96,9 +97,11 @@ class World:
         app = FastAPI()
         app.add_exception_handler(ExchangeError, problem_response)
         parts = (self.settings, self.participants)
-        door = (self.ledger, self, self.secret_fits, self.clock)
+        self.limits = EndpointLimits(1_000_000, 1_000_000)
+        door = (self.ledger, self, self.secret_fits, self.limits, self.clock)
         app.include_router(router(self.keys, self.nonces, *parts, *door))
-        gate = ClientGate(ISSUER, self.participants, self.ledger, self.secret_fits, self.clock)
+        known = (self.secret_fits, self.limits, self.clock)
+        gate = ClientGate(ISSUER, self.participants, self.ledger, *known)
         revoked = self.revoked
         asked = Introspection(self.keys, *parts, self, revoked, self.clock)
         app.include_router(tokens.router(gate, asked, self.settings, self.ledger, self.clock))

@@ -1,0 +1,73 @@
+"""Rate limits at the OAuth endpoints: nobody takes it all, and nobody is locked out by others."""
+# ruff: noqa: F401, F811 - fixtures are imported by name
+
+import pytest
+
+from exchange.formats.tokens import generate_client_key, public_jwks
+from exchange.oauth.limits import EndpointLimits
+from exchange.oauth.model import Refused
+from tests.unit.oauth.world import refused, shared_world, world
+
+
+@pytest.fixture
+def limited(world, monkeypatch):
+    """The world with few requests a minute; the minute is the clock's, so it may begin anew."""
+    limits = EndpointLimits(asked=3, failed=5)
+    endpoint = world.limits
+    monkeypatch.setattr(endpoint, "_asked", limits._asked)
+    monkeypatch.setattr(endpoint, "_failed", limits._failed)
+    endpoint._limiter.storage.reset()
+    yield world
+    endpoint._limiter.storage.reset()
+
+
+def slow_down(answer):
+    assert (answer.status_code, answer.json()["error"]) == (429, "slow_down")
+    assert 1 <= int(answer.headers["retry-after"]) <= 60
+    assert "access_token" not in answer.json()
+
+
+async def test_a_client_that_asks_too_often_slows_down_and_others_do_not(limited):
+    answers = [await limited.post() for _ in range(7)]
+    assert [answer.status_code for answer in answers][:3] == [200, 200, 200]
+    slow_down(next(answer for answer in answers if answer.status_code == 429))
+    key = generate_client_key()
+    other = await limited.add_client(limited.org_id, public_jwks(key))
+    header = {"alg": "ES256", "kid": key["kid"]}
+    made = limited.assertion(header=header, key=key, iss=other, sub=other)
+    assert (await limited.post(made)).status_code == 200
+
+
+async def test_an_assertion_that_was_slowed_down_is_not_used_up(limited):
+    for _ in range(7):
+        made = limited.assertion()
+        if (await limited.post(made)).status_code == 429:
+            break
+    limited.limits._limiter.storage.reset()
+    assert (await limited.post(made)).status_code == 200
+
+
+async def test_nobody_locks_a_victim_out_by_failing_in_its_name(limited):
+    """Not even from the same address, as behind one proxy."""
+    thief = generate_client_key()
+    header = {"alg": "ES256", "kid": limited.client_key["kid"]}
+    failed = [await limited.post(limited.assertion(header=header, key=thief)) for _ in range(12)]
+    slow_down(failed[-1])
+    assert (await limited.post()).status_code == 200
+
+
+async def test_failures_count_at_the_other_endpoints_too(limited):
+    async with limited.http() as http:
+        for _ in range(12):
+            answer = await http.post("/oauth/revoke", data={"token": "x", "client_id": "x"})
+    slow_down(answer)
+
+
+def test_each_worker_holds_its_share():
+    limits = EndpointLimits(asked=10, failed=10, workers=5)
+    done = 0
+    with pytest.raises(Refused, match="slow_down"):
+        for _ in range(5):
+            limits.admit("cli_a")
+            done += 1
+    assert done in (2, 3, 4)  # the clock's minute may have begun anew
