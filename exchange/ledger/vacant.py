@@ -4,11 +4,12 @@ Under the log's lock nobody else takes a number meanwhile, so what is drawn here
 later. Numbers come from a small space while it has room, so that lists of them stay short.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, bindparam, select, tuple_
+from pydantic_core import to_json
+from sqlalchemy import Connection, Table
 
 from exchange.chance import random_bytes
 from exchange.ledger.write import Vacant
@@ -25,42 +26,51 @@ class NoneVacant(Exception):
 
 def fill_vacant(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     """Put numbers in the place of each Vacant of `rows`; raises NoneVacant."""
-    asking: dict[str, list[Row]] = {}
+    asking: dict[tuple[str, tuple[str, ...], tuple[Any, ...]], list[Row]] = {}
     for row in rows:
         for name, value in row.items():
             if type(value) is Vacant:
-                asking.setdefault(name, []).append(row)
-    for name, waiting in asking.items():
-        _fill(connection, table, name, waiting)
+                group = tuple(row[column] for column in value.within)
+                asking.setdefault((name, value.within, group), []).append(row)
+    for (name, within, group), waiting in asking.items():
+        _fill(
+            connection, _taken(table, within, name, connection.dialect.name), group, name, waiting
+        )
 
 
-def _fill(connection: Connection, table: Table, name: str, waiting: list[Row]) -> None:
-    within = waiting[0][name].within
-    given = set[tuple[Any, ...]]()
+def _fill(
+    connection: Connection, query: str, group: tuple[Any, ...], name: str, waiting: list[Row]
+) -> None:
+    given = set[int]()
     for bits in SPACES:
-        drawn = {}
+        drawn: dict[int, Row] = {}
         for row in waiting:
-            key = (*(row[column] for column in within), _draw(bits))
-            if key not in given:
-                drawn[key] = row
-                given.add(key)
-        found = connection.execute(_taken(table, (*within, name)), {"keys": list(drawn)})
-        taken = {tuple(row) for row in found}
-        for key, row in drawn.items():
-            if key not in taken:
-                row[name].value = key[-1]
-                row[name] = key[-1]
+            number = int.from_bytes(random_bytes(4)) >> (32 - bits)
+            if number not in given:
+                drawn[number] = row
+                given.add(number)
+        found = connection.exec_driver_sql(query, (*group, _listed(connection, drawn)))
+        taken = {number for (number,) in found}
+        for number, row in drawn.items():
+            if number not in taken:
+                row[name].value = row[name] = number
         waiting = [row for row in waiting if type(row[name]) is Vacant]
         if not waiting:
             return
-    raise NoneVacant(f"no {name} of {table.name} is left")
+    raise NoneVacant(f"no {name} is left")
 
 
-def _draw(bits: int) -> int:
-    return int.from_bytes(random_bytes(4)) >> (32 - bits)
+def _listed(connection: Connection, numbers: Collection[int]) -> Any:
+    """Return numbers as one parameter: a statement whose text is always the same is parsed once."""
+    if connection.dialect.name == "sqlite":
+        return to_json(list(numbers)).decode()
+    return list(numbers)
 
 
 @cache
-def _taken(table: Table, names: tuple[str, ...]) -> Any:
-    columns = [table.c[name] for name in names]
-    return select(*columns).where(tuple_(*columns).in_(bindparam("keys", expanding=True)))
+def _taken(table: Table, within: tuple[str, ...], name: str, dialect: str) -> str:
+    """Return the query for those of some numbers that a group has: each a look-up in the index."""
+    place = "?" if dialect == "sqlite" else "%s"
+    among = "IN (SELECT value FROM json_each(?))" if dialect == "sqlite" else "= ANY(%s)"
+    where = " AND ".join(f"{table.c[column].name} = {place}" for column in within)
+    return f"SELECT {name} FROM {table.name} WHERE {where} AND {name} {among}"  # noqa: S608  ours

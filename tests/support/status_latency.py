@@ -15,6 +15,7 @@ from exchange.client.profile import create_profile
 from tests.benchmarks.load import http_request
 from tests.support.actors import SME_ATTRIBUTES, ask, join, operator, publish
 from tests.support.server import ROOT, ExchangeServer, free_port
+from tests.support.status_gateway import Link, http_gateway
 
 CALLERS = 8
 
@@ -149,6 +150,35 @@ class Bench:
             calling.cancel()
             await asyncio.gather(calling, return_exceptions=True)
         return found, load
+
+    async def cuts(self, count: int) -> list[tuple[float, float]]:
+        """Cut the line and mend it; seconds until the gateway closed, and until it opened."""
+        sme = self.sme
+        grant, _ = await asyncio.to_thread(self.granted, 1)
+        found = []
+        profile = self.platform.profile
+        async with (
+            Link(self.server.port) as link,
+            http_gateway(profile, port=link.port) as gateway,
+        ):
+
+            async def until(wanted: str) -> float:
+                begun = time.perf_counter()
+                while True:
+                    token = await asyncio.to_thread(sme.token, f"grant:{grant}")
+                    if (says := await gateway.says(grant, token)) == wanted:
+                        return time.perf_counter() - begun
+                    assert says in ("ok", "status_stale"), says
+                    await asyncio.sleep(0.005)
+
+            await until("ok")
+            for _ in range(count):
+                link.cut()
+                closed = await until("status_stale")
+                await asyncio.sleep(1)
+                link.mend()
+                found.append((closed, await until("ok")))
+        return found
 
 
 async def _until_refused(line: Line, request: bytes) -> float:
