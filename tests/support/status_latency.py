@@ -92,8 +92,12 @@ class Bench:
     def granted(self, number: int = 0) -> tuple[str, bytes]:
         """A grant, and the request to the gateway under it; after a revoked one another."""
         grant = ask(self.sme, self.offerings[number])["grant"]["id"]
+        return grant, self.asking(grant)
+
+    def asking(self, grant: str) -> bytes:
+        """The request to the gateway under a grant, with a token that lives on for a while."""
         token = self.sme.token(f"grant:{grant}")
-        return grant, http_request("GET", f"/grants/{grant}", b"", "text/plain", token)
+        return http_request("GET", f"/grants/{grant}", b"", "text/plain", token)
 
     @asynccontextmanager
     async def gateway(self) -> AsyncIterator[None]:
@@ -133,7 +137,7 @@ class Bench:
 
     async def run(self, trials: int, per_second: float) -> tuple[list[tuple[float, float]], Load]:
         """Play trials under calls of another grant; what each took, and the calls."""
-        _, request = await asyncio.to_thread(self.granted, 1)
+        grant, request = await asyncio.to_thread(self.granted, 1)
         found = []
         async with (
             self.gateway(),
@@ -143,6 +147,7 @@ class Bench:
             calling = asyncio.create_task(load.run())
             for number in range(trials):
                 found.append(await self.trial(http, line))
+                load.request = await asyncio.to_thread(self.asking, grant)
                 if calling.done():
                     calling.result()
                 if (number + 1) % 50 == 0:
