@@ -20,6 +20,9 @@ from exchange.status.store import Since, StatusStore
 POLL_SECONDS: Final = 0.05
 JOIN_SECONDS: Final = 5.0
 MOST_NEWS: Final = 1_000
+MOST_STREAMS: Final = 64
+"""Streams of one platform that a worker tells at once."""
+
 log_to = logging.getLogger("exchange.status")
 
 
@@ -58,7 +61,16 @@ class StatusFeed:
 
     @contextmanager
     def listen(self, provider_id: str) -> Iterator[Listener]:
-        """Listen to what changes a provider's grants, from when `joined` is set."""
+        """Listen to what changes a provider's grants, from when `joined` is set.
+
+        Raises Unavailable where too many listen for it already.
+        """
+        if sum(each.provider_id == provider_id for each in self._listeners) >= MOST_STREAMS:
+            raise Unavailable(
+                "too_many_streams",
+                f"{MOST_STREAMS} streams of this list are open here.",
+                hint="One a connector is enough; a stream ends after a minute.",
+            )
         listener = Listener(provider_id)
         self._listeners.add(listener)
         self._wake.set()

@@ -8,11 +8,12 @@ percentile from the request below 100 ms.
 """
 
 import argparse
-import asyncio
 import os
 import sys
 import tempfile
 from pathlib import Path
+
+import uvloop
 
 from tests.support.status_latency import Bench
 from tests.support.story import exchange_on
@@ -43,8 +44,8 @@ def main() -> int:
         ) as server,
     ):
         bench = Bench(server, Path(folder))
-        cuts = asyncio.run(bench.cuts(wanted.cuts))
-        found, load = asyncio.run(bench.run(wanted.trials, wanted.calls))
+        cuts = uvloop.run(bench.cuts(wanted.cuts))
+        found, load = uvloop.run(bench.run(wanted.trials, wanted.calls))
     for closed, opened in cuts:
         print(f"line cut: closed after {closed:.2f} s, open {opened:.2f} s after it was mended")
         assert closed <= CLOSED_SECONDS

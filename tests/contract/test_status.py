@@ -5,20 +5,25 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from alembic import command
+from alembic.config import Config
 
 import exchange.ledger
 from exchange.access.revoke_grant import end_grants
 from exchange.access.store import GRANTS
 from exchange.clock import now_ms
+from exchange.db import Database
 from exchange.errors import Unavailable
 from exchange.formats.status_list import StatusList
 from exchange.ledger import vacant
 from exchange.ledger.write import Update, Write
+from exchange.migrate import SCRIPTS
 from exchange.status import store as status_store
 from exchange.status.feed import StatusFeed
 from exchange.status.model import HARMLESS, STATUS_OF, Touched
 from exchange.status.store import StatusStore
 from tests.support.desk import ATTRIBUTES, open_world
+from tests.support.ledgers import open_exchange
 from tests.support.status_check import StatusCheck
 
 PURPOSES = ("logistics_planning", "scientific_research")
@@ -197,3 +202,43 @@ def test_a_kind_that_nobody_judged_is_looked_up():
     found = Touched.of(leaves)
     assert (found.grants, found.offerings) == (["grt_1"], ["off_1"])
     assert (found.organisations, found.clients) == (["org_1"], ["cli_1"])
+
+
+def run(database, verb, to):
+    config, db = Config(), Database(database.settings().database)
+    config.set_main_option("script_location", str(SCRIPTS))
+    try:
+        with db.writing() as connection:
+            config.attributes["connection"] = connection
+            verb(config, to)
+    finally:
+        db.close()
+
+
+async def test_grants_of_before_get_their_places_by_the_migration(database):
+    async with open_exchange(database) as parts:
+        world = await open_world(parts)
+        clients = [await world.client(world.sme.org_id) for _ in range(5)]
+        asked = [await world.ask(replace(world.sme, client_id=client.id)) for client in clients]
+        leaves = {answer.grant.id: answer.grant.leaf_index for answer in asked}
+    run(database, command.downgrade, "0019")
+    assert dict(database.sql("SELECT id, status_index FROM grants")) == leaves  # as it was called
+    run(database, command.upgrade, "head")
+    assert dict(database.sql("SELECT id, leaf_index FROM grants")) == leaves
+    places = [index for (index,) in database.sql("SELECT status_index FROM grants")]
+    assert len({*places}) == 5
+    assert all(0 <= index < 1 << 20 for index in places)
+    async with open_exchange(database) as parts:
+        assert (await parts.store.grant(asked[0].grant.id)).status_index in places
+
+
+@pytest.mark.sqlite
+def test_a_number_is_looked_up_in_the_index(sqlite):
+    """However many grants there are: the whole index was walked for a row of values once."""
+    db = sqlite.connect()
+    query = vacant._taken(GRANTS, ("log_id", "provider_id"), "status_index", "sqlite")
+    with db.writing() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", ("l", "o", "[1]")).all()
+    db.close()
+    wanted = "ix_grants_status_index (provider_id=? AND log_id=? AND status_index=?)"
+    assert any("SEARCH grants" in step[3] and wanted in step[3] for step in plan)

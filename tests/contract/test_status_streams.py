@@ -179,6 +179,19 @@ async def test_a_reader_that_does_not_keep_up_begins_again(world, monkeypatch):
         assert await reader.next() == "reload"
 
 
+async def test_a_platform_has_so_many_streams_at_once(world, monkeypatch):
+    monkeypatch.setattr(feeds, "MOST_STREAMS", 2)
+    async with following(world) as feed:
+        readers = [await read_from_now(world, feed) for _ in range(3)]
+        await readers[0].next()
+        await readers[1].next()
+        with pytest.raises(Unavailable):
+            await readers[2].next()
+        with feed.listen("org_of_somebody_else"):
+            await readers[0].stream.aclose()
+        await (await read_from_now(world, feed)).next()
+
+
 async def test_while_the_log_cannot_be_read_nothing_gets_younger(world, monkeypatch):
     """Heartbeats go on, and say how old what they say is: whoever reads them closes in time."""
     async with following(world) as feed:

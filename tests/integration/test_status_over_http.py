@@ -161,6 +161,20 @@ async def test_an_exchange_that_was_away_is_followed_again(place):
         await until(gateway, grant, token, "grant_revoked")
 
 
+def test_a_stream_ends_with_the_right_to_it(place):
+    platform = join(place.operator, "Short-lived", ["platform"])
+    path = f"/v1/status-lists/{platform.profile.organisation_id}/events?nonce={'n' * 22}"
+    headers = {"Authorization": f"Bearer {platform.token()}"}
+    began = time.monotonic()
+    with httpx.stream("GET", place.server.url + path, headers=headers, timeout=30) as answer:
+        pieces = answer.iter_raw()
+        assert next(pieces).startswith(b"event: heartbeat")
+        place.operator.post(f"/v1/clients/{platform.profile.client_id}/disable")
+        for _ in pieces:
+            pass
+    assert time.monotonic() - began < 30  # and not after its minute
+
+
 def test_lists_are_shown_to_the_platforms_own_and_to_the_operator(place):
     path = f"/v1/status-lists/{place.platform.profile.organisation_id}"
     url = place.server.url
@@ -191,8 +205,9 @@ async def test_two_workers_tell_the_same(tmp_path):
                 await stack.enter_async_context(http_gateway(place.platform.profile))
                 for _ in range(4)
             ]
-            for _ in range(3):
-                _, grant, token = place.granted()
+            for _ in range(2):
+                grant = ask(place.sme, place.offering)["grant"]["id"]
+                token = place.sme.token(f"grant:{grant}")
                 for gateway in gateways:
                     await until(gateway, grant, token, "ok")
                 headers = {"Authorization": f"Bearer {place.platform.token()}"}

@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 import uvicorn
+import uvloop
 
 from connectors.gateway.door import Delivery, Use
 from connectors.gateway.problems import GatewayProblem
@@ -250,4 +251,4 @@ async def _serve(profile: Profile, port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(read_profile(Path(sys.argv[1])), int(sys.argv[2])))
+    uvloop.run(_serve(read_profile(Path(sys.argv[1])), int(sys.argv[2])))
