@@ -23,8 +23,9 @@ from exchange.formats.jws import (
 from exchange.ids import is_id
 from exchange.ledger.write import Once
 from exchange.oauth.model import NotAuthenticated, Party, Refused, Verified
+from exchange.participants.model import AuthMethod
 
-METHOD = "private_key_jwt"
+METHOD: AuthMethod = "private_key_jwt"
 TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 SIGNING_ALGORITHMS = tuple(sorted(name for names in ALGORITHMS.values() for name in names))
 MAX_SECONDS = 300
@@ -52,11 +53,7 @@ def read_assertion(form: Mapping[str, str]) -> ReceivedAssertion:
         )
     if form["client_assertion_type"] != TYPE:
         raise Refused("invalid_client", f"The client_assertion_type must be {TYPE}.")
-    try:
-        jws = read_jws(form["client_assertion"])
-        claims = read_json(jws.payload)
-    except TokenRefused as error:
-        raise Refused("invalid_client", f"The assertion: {error.detail}.") from error
+    jws, claims = read_signed(form["client_assertion"])
     client_id = claims.get("sub")
     if not isinstance(client_id, str) or not is_id(client_id, "cli"):
         raise Refused("invalid_client", "The assertion's sub is not a client's id.")
@@ -65,15 +62,32 @@ def read_assertion(form: Mapping[str, str]) -> ReceivedAssertion:
     return ReceivedAssertion(client_id, jws, claims)
 
 
+def read_signed(text: str) -> tuple[ReceivedJws, dict[str, Any]]:
+    """Read a signed JWT and its claims, nothing of it verified; raises Refused."""
+    try:
+        jws = read_jws(text)
+        return jws, read_json(jws.payload)
+    except TokenRefused as error:
+        raise Refused("invalid_client", f"The assertion: {error.detail}.") from error
+
+
 def verify_assertion(
-    received: ReceivedAssertion, party: Party | None, *, issuer: str, now_ms: int
+    received: ReceivedAssertion,
+    party: Party | None,
+    *,
+    issuer: str,
+    now_ms: int,
+    method: AuthMethod = METHOD,
 ) -> Verified:
-    """Verify the assertion as `party`'s; raises Refused, NotAuthenticated where the rows decide."""
+    """Verify the assertion as `party`'s, which must be registered for `method`.
+
+    Raises Refused, NotAuthenticated where the rows decide.
+    """
     _check_header(received.jws.header)
     once = _check_claims(received, issuer, now_ms)
     # One answer for an unknown client, an unknown key and a wrong signature: ids are not guessable
     # by asking here.
-    if party is None or party.client.auth_method != METHOD or not _is_signed(received.jws, party):
+    if party is None or party.client.auth_method != method or not _is_signed(received.jws, party):
         raise NotAuthenticated("The assertion is not signed with a registered key of this client.")
     party.check_active()
     return Verified(party, [once])

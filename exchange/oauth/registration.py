@@ -9,19 +9,19 @@ private_key_jwt, and tokens bound to a key of the client's.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 from exchange.formats.errors import FormatError
 from exchange.formats.jwk import parse_public_jwks
 from exchange.http import ONE_LINE
 from exchange.oauth.assertion import SIGNING_ALGORITHMS
 from exchange.oauth.model import Refused
-from exchange.oauth.server import GRANT_TYPES
+from exchange.oauth.server import CLIENT_CREDENTIALS, METHODS
 from exchange.participants.model import AuthMethod, Client
 
 PATH = "/oauth/register"
 MAX_NAME = 120
-METHODS: tuple[str, ...] = get_args(AuthMethod)
+GRANT_TYPES = (CLIENT_CREDENTIALS,)
 NO_KEYS: Mapping[str, Any] = {"keys": []}
 _NAME = re.compile(ONE_LINE)
 _JWKS_ONLY = "Send the keys themselves as jwks: no URL of a client is ever fetched."

@@ -17,14 +17,19 @@ from authlib.oauth2.rfc6749 import (
 )
 from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
+from authlib.oauth2.rfc7523 import JWTBearerGrant
 
 from exchange.oauth.assertion import METHOD, ReceivedAssertion, verify_assertion
+from exchange.oauth.jwt_bearer import GRANT_TYPE as JWT_BEARER
+from exchange.oauth.jwt_bearer import ReceivedGrant, verify_grant
 from exchange.oauth.model import Party, Refused, Terms, Verified
 from exchange.oauth.secret import BASIC, POST, ReceivedSecret, SecretFits, verify_secret
 
-GRANT_TYPES = (ClientCredentialsGrant.GRANT_TYPE,)
+CLIENT_CREDENTIALS = ClientCredentialsGrant.GRANT_TYPE
+GRANT_TYPES = (CLIENT_CREDENTIALS, JWT_BEARER)
 METHODS = (METHOD, BASIC, POST)
 Received = ReceivedAssertion | ReceivedSecret
+ReceivedAny = Received | ReceivedGrant
 Issue = Callable[[Party, Terms, str | None, int], dict[str, Any]]
 
 # At debug level Authlib writes each token that it issues into the log.
@@ -41,7 +46,7 @@ class TokenRequest(OAuth2Request):  # type: ignore[misc]
         self,
         uri: str,
         form: Mapping[str, str],
-        received: Received,
+        received: ReceivedAny,
         party: Party | None,
         now_ms: int,
     ) -> None:
@@ -75,7 +80,21 @@ class RegisteredClient(ClientMixin):  # type: ignore[misc]
         return grant_type in GRANT_TYPES
 
 
-class ClientCredentials(ClientCredentialsGrant):  # type: ignore[misc]
+class OurTokens:
+    """Makes a grant's tokens ours."""
+
+    request: TokenRequest
+    server: Any
+
+    def generate_token(self, **_unused: Any) -> Any:
+        """Make the token on the walk's terms: Authlib's own live ten days and name no key."""
+        request = self.request
+        if request.proof is None or request.terms is None:
+            raise RuntimeError("no token without proof and terms")
+        return self.server.issue(request.proof.party, request.terms, request.jkt, request.now_ms)
+
+
+class ClientCredentials(OurTokens, ClientCredentialsGrant):  # type: ignore[misc]
     """RFC 6749 section 4.4 with our client authentication, scopes and tokens."""
 
     TOKEN_ENDPOINT_AUTH_METHODS = METHODS
@@ -83,12 +102,14 @@ class ClientCredentials(ClientCredentialsGrant):  # type: ignore[misc]
     def validate_requested_scope(self) -> None:
         """Leave it to the walk: Authlib looks at a scope without the organisation's roles."""
 
-    def generate_token(self, **_unused: Any) -> Any:
-        """Make the token on the walk's terms: Authlib's own live ten days and name no key."""
+
+class JwtBearer(OurTokens, JWTBearerGrant):  # type: ignore[misc]
+    """RFC 7523 section 2.1 by our rules: Authlib's name no algorithms, and no `jti`."""
+
+    def validate_token_request(self) -> None:
+        """Verify the JWT, which authenticates too."""
         request: TokenRequest = self.request
-        if request.proof is None or request.terms is None:
-            raise RuntimeError("no token without proof and terms")
-        return self.server.issue(request.proof.party, request.terms, request.jkt, request.now_ms)
+        request.client = self.server.by_grant(request)
 
 
 class TokenServer(AuthorizationServer):  # type: ignore[misc]
@@ -103,6 +124,7 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]
         for method in (BASIC, POST):
             self.register_client_auth_method(method, self._by_secret)
         self.register_grant(ClientCredentials)
+        self.register_grant(JwtBearer)
 
     def begin(self, request: TokenRequest) -> Verified:
         """Authenticate the client; raises Refused."""
@@ -139,6 +161,15 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]
         if not isinstance(request.received, ReceivedSecret):
             return None
         verified = verify_secret(request.received, request.party, self._fits)
+        return self._is_proved(request, verified)
+
+    def by_grant(self, request: TokenRequest) -> RegisteredClient:
+        """Return the client whose JWT the grant is; raises Refused."""
+        if not isinstance(request.received, ReceivedGrant):
+            raise RuntimeError("the JWT was not read")  # noqa: TRY004  no caller's mistake
+        verified = verify_grant(
+            request.received, request.party, issuer=self.issuer, now_ms=request.now_ms
+        )
         return self._is_proved(request, verified)
 
     def _is_proved(self, request: TokenRequest, verified: Verified) -> RegisteredClient:

@@ -2,8 +2,9 @@
 
     1. read            the form, who claims to ask; nothing of it verified
     2. load            the client, its organisation, its person, each with its rev
-    3. authenticate    private_key_jwt, or a secret where one was registered (RFC 7523, RFC 6749);
-                       from here on it counts as this client's, before as a failure (limits.py)
+    3. authenticate    private_key_jwt; where it was registered so: a secret, or a JWT that is the
+                       grant as well (RFC 7523, RFC 6749); from here on it counts as this client's,
+                       before as a failure (limits.py)
     4. bind            the DPoP proof, where one is sent or due (RFC 9449)
     5. terms           API scopes; or one grant, of which the policy is asked again; or an offering,
                        asked for as POST /v1/access-requests does: permitted, denied or pending
@@ -17,7 +18,7 @@ answer is 503, or asks for a nonce; everything else spends the assertion, refusa
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from exchange.clock import now_ms
@@ -29,6 +30,8 @@ from exchange.oauth.access_token import api_terms, grant_terms, issue
 from exchange.oauth.asked import check_resource, parse_asked
 from exchange.oauth.assertion import read_assertion
 from exchange.oauth.dpop import bind
+from exchange.oauth.jwt_bearer import GRANT_TYPE as JWT_BEARER
+from exchange.oauth.jwt_bearer import read_grant
 from exchange.oauth.keys import TokenKeys
 from exchange.oauth.limits import EndpointLimits
 from exchange.oauth.model import (
@@ -43,7 +46,7 @@ from exchange.oauth.model import (
 )
 from exchange.oauth.party import load_party, own_reads, spend, used_before
 from exchange.oauth.secret import SecretFits, read_basic, read_post
-from exchange.oauth.server import Received, TokenRequest, TokenServer
+from exchange.oauth.server import Received, ReceivedAny, TokenRequest, TokenServer
 from exchange.oauth.told import refusal_of, refused_by, told_of, unavailable
 from exchange.participants.store import Participants
 from exchange.settings import Settings
@@ -109,12 +112,17 @@ class TokenEndpoint:
         try:
             return await self._answer(incoming)
         except Refused as refusal:
-            if refusal.error == "invalid_client":
+            if refusal.error in ("invalid_client", "invalid_grant"):
                 self._limits.fail(incoming.address)
             raise
 
     async def _answer(self, incoming: Incoming) -> dict[str, Any]:
-        received = read_credentials(incoming)  # 1.
+        received: ReceivedAny  # 1.
+        if incoming.form.get("grant_type") == JWT_BEARER:
+            received = read_grant(incoming.form, incoming.authorization)
+            incoming = replace(incoming, form=received.form)
+        else:
+            received = read_credentials(incoming)
         try:
             for fresh in (False, True, True):
                 try:
@@ -129,7 +137,7 @@ class TokenEndpoint:
         raise unavailable("What the answer rests on keeps changing.")
 
     async def _attempt(
-        self, incoming: Incoming, received: Received, *, fresh: bool
+        self, incoming: Incoming, received: ReceivedAny, *, fresh: bool
     ) -> dict[str, Any]:
         party = await load_party(self._participants, received.client_id, fresh=fresh)  # 2.
         request = TokenRequest(self._uri, incoming.form, received, party, self._clock())

@@ -13,7 +13,7 @@ from exchange.http import Caller
 from exchange.ledger.evolve import commit_fresh
 from exchange.ledger.ledger import Ledger
 from exchange.ledger.write import Event, Update, Write
-from exchange.participants.model import Client
+from exchange.participants.model import BY_SECRET, Client
 from exchange.participants.secrets import NewSecret
 from exchange.participants.store import CLIENTS, Participants, acting
 
@@ -107,7 +107,7 @@ async def _change(
         current = await participants.client(client_id)
         check(current)
         _must_be_active(current)
-        if current.auth_method != "private_key_jwt":
+        if current.auth_method in BY_SECRET:
             raise Conflict("client_has_no_keys", "This client authenticates by a secret.")
         before: Keys = tuple(current.jwks["keys"])
         after = change(before)
@@ -146,7 +146,7 @@ async def replace_secret(
             raise Forbidden("member_role_missing", "An owner or the operator replaces secrets.")
         _may_change(caller, current)
         _must_be_active(current)
-        if current.auth_method == "private_key_jwt":
+        if current.auth_method not in BY_SECRET:
             raise Conflict("client_has_no_secret", "This client authenticates by its keys.")
         event = ledger.event(
             "client.secret_replaced.v1",

@@ -10,7 +10,9 @@ Evidence = Literal["self_declared", "verified", "certified"]
 Status = Literal["active", "suspended"]
 MemberRole = Literal["owner", "publisher", "approver", "developer", "auditor"]
 # RFC 7591 section 2. The secrets are for programs that can do no better, where the operator allows.
-AuthMethod = Literal["private_key_jwt", "client_secret_basic", "client_secret_post"]
+# So is `jwt_bearer`: their key signs the grant itself (RFC 7523 section 2.1).
+AuthMethod = Literal["private_key_jwt", "client_secret_basic", "client_secret_post", "jwt_bearer"]
+BY_SECRET = frozenset[AuthMethod]({"client_secret_basic", "client_secret_post"})
 # Registered by an invitation a client waits for the operator; only an active one gets tokens.
 ClientStatus = Literal["pending", "active", "rejected", "disabled"]
 MemberStatus = Literal["invited", "active", "removed"]

@@ -46,7 +46,7 @@ async def register_client(
     if profile.auth_method != "private_key_jwt" and not caller.operates:
         raise Forbidden(
             "secret_not_allowed",
-            "Only the operator registers a client that authenticates by a secret.",
+            "Only the operator registers a client that proves itself by less.",
             hint="Use private_key_jwt, or ask the operator.",
         )
     client_id = new_id("cli")

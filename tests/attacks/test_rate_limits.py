@@ -63,6 +63,15 @@ async def test_failures_count_at_the_other_endpoints_too(limited):
     slow_down(answer)
 
 
+async def test_failures_of_the_jwt_bearer_grant_count_too(limited):
+    grant_type = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+    async with limited.http() as http:
+        for _ in range(12):
+            sent = {"grant_type": grant_type, "assertion": limited.assertion()}
+            answer = await http.post("/oauth/token", data=sent)
+    slow_down(answer)
+
+
 def test_each_worker_holds_its_share():
     limits = EndpointLimits(asked=10, failed=10, workers=5)
     done = 0

@@ -163,12 +163,15 @@ def test_an_owner_allows_what_only_the_operator_may(cast):
     for method in ("client_secret_basic", "client_secret_post"):
         told = refused(cast.register(token, {"token_endpoint_auth_method": method}))
         assert "secret" in told
-    body = {"name": "n", "token_endpoint_auth_method": "client_secret_post"}
-    with pytest.raises(Refusal) as caught:
-        cast.owner.post(f"/v1/organisations/{org(cast.sme)}/clients", body)
-    assert caught.value.code == "secret_not_allowed"
+    by_secret = {"name": "n", "token_endpoint_auth_method": "client_secret_post"}
+    by_grant = {"name": "n", "token_endpoint_auth_method": "jwt_bearer", "jwks": GOOD}
+    for body in (by_secret, by_grant):
+        with pytest.raises(Refusal) as caught:
+            cast.owner.post(f"/v1/organisations/{org(cast.sme)}/clients", body)
+        assert caught.value.code == "secret_not_allowed"
 
 
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 PRIVATE = {"keys": [generate_client_key()]}
 GOOD = jwks_of(new_profile(""))
 BAD: dict[str, tuple[dict[str, Any], str]] = {
@@ -190,6 +193,8 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "method of no kind": ({"jwks": GOOD, "token_endpoint_auth_method": ["none"]}, METADATA),
     "own secret": ({"jwks": GOOD, "client_secret": "hunter2"}, METADATA),
     "own id": ({"jwks": GOOD, "client_id": "cli_" + "0" * 26}, METADATA),
+    "grant as method": ({"jwks": GOOD, "token_endpoint_auth_method": "jwt_bearer"}, METADATA),
+    "jwt bearer": ({"jwks": GOOD, "grant_types": [JWT_BEARER]}, METADATA),
     "code": ({"jwks": GOOD, "grant_types": ["authorization_code"]}, METADATA),
     "implicit": ({"jwks": GOOD, "response_types": ["token"]}, METADATA),
     "password": ({"jwks": GOOD, "grant_types": ["client_credentials", "password"]}, METADATA),

@@ -18,6 +18,7 @@ from exchange.oauth.keys import TokenKeys
 from exchange.oauth.limits import EndpointLimits
 from exchange.oauth.model import Access, Refused
 from exchange.oauth.secret import SecretFits, not_basic
+from exchange.oauth.server import GRANT_TYPES
 from exchange.oauth.token_endpoint import Incoming, TokenEndpoint
 from exchange.participants.store import Participants
 from exchange.settings import Settings
@@ -29,7 +30,7 @@ FORM = {
     "type": "object",
     "required": ["grant_type"],
     "properties": {
-        "grant_type": {"type": "string", "enum": ["client_credentials"]},
+        "grant_type": {"type": "string", "enum": list(GRANT_TYPES)},
         "scope": {
             "type": "string",
             "description": "Names, or grant:GRANT_ID; absent: all that your roles allow",
@@ -50,6 +51,12 @@ FORM = {
             "maxLength": 8192,
             "description": "A JWT signed with a key of the client: iss and sub its id, aud the "
             "issuer, jti once, exp at most 300 s ahead (RFC 7523)",
+        },
+        "assertion": {
+            "type": "string",
+            "maxLength": 8192,
+            "description": "With the grant_type of RFC 7523 section 2.1, of a client that the "
+            "operator registered so: a JWT like client_assertion, alone, with scope in it",
         },
         "client_id": {"type": "string"},
         "client_secret": {

@@ -41,7 +41,9 @@ class ClientIn(Body):
         examples=[False],
     )
     token_endpoint_auth_method: AuthMethod = Field(
-        "private_key_jwt", description="A secret instead of keys: the operator only"
+        "private_key_jwt",
+        description="Others than private_key_jwt: the operator only. A secret instead of keys; or "
+        "jwt_bearer, the grant of RFC 7523 section 2.1, for Delta Sharing's private-key profiles",
     )
     dpop_bound_access_tokens: bool = Field(
         False, description="Whether its tokens are good with a proof of its key only (RFC 9449)"

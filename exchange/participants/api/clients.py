@@ -37,7 +37,7 @@ from exchange.participants.change_client import add_key, remove_key, replace_sec
 from exchange.participants.decide_client import decide_client
 from exchange.participants.invite_client import invite_client, withdraw_client_invitation
 from exchange.participants.invite_member import may_manage
-from exchange.participants.model import ClientStatus, Profile
+from exchange.participants.model import BY_SECRET, ClientStatus, Profile
 from exchange.participants.register_client import disable_client, register_client
 from exchange.participants.secrets import SecretKey, make_secret
 from exchange.participants.store import Participants
@@ -77,7 +77,7 @@ def router(
         """
         method = body.token_endpoint_auth_method
         jwks = _keys_of(body)
-        made = make_secret(secret_key) if method != "private_key_jwt" else None
+        made = make_secret(secret_key) if method in BY_SECRET else None
         client = await register_client(
             ledger,
             participants,
@@ -232,11 +232,13 @@ def router(
 
 def _keys_of(body: ClientIn) -> dict[str, Any]:
     """Return the keys to register: none for a client with a secret, else at least one."""
-    with_keys = body.token_endpoint_auth_method == "private_key_jwt"  # noqa: S105  a method's name
+    with_keys = body.token_endpoint_auth_method not in BY_SECRET
     if with_keys == (body.jwks is None):
         raise BadInput(
             "jwks_invalid",
-            "private_key_jwt needs jwks." if with_keys else "A client with a secret has no keys.",
+            f"{body.token_endpoint_auth_method} needs jwks."
+            if with_keys
+            else "A client with a secret has no keys.",
             status=422,
         )
     return read_jwks(body.jwks) if body.jwks is not None else {"keys": []}
