@@ -41,6 +41,7 @@ from exchange.client.errors import (
 from exchange.client.exchange import AsyncExchange, Exchange
 from exchange.client.profile import Profile
 from exchange.client.proofs import Proof
+from exchange.client.rotation import rotate_key
 
 __all__ = [
     "Allowance",
@@ -77,5 +78,6 @@ __all__ = [
     "Usage",
     "UsageDay",
     "Waiting",
+    "rotate_key",
     "verify_delivery",
 ]

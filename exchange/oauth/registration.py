@@ -34,7 +34,7 @@ _REFUSED = {
     "client_secret": "A secret is made here, never sent: take it for known to others.",
     "tls_client_certificate_bound_access_tokens": "Tokens are bound by DPoP, not by certificates.",
 }
-_REFUSED_FAMILIES = ("tls_client_auth_",)
+_TLS = "tls_client_auth_"
 
 
 class NotRegistered(Refused):
@@ -109,7 +109,7 @@ def _refuse_what_cannot_be(document: Mapping[str, Any]) -> None:
     for name, why in _REFUSED.items():
         if document.get(name) not in (None, False, [], ""):
             raise _invalid(f"{name}: {why}")
-    if any(name.startswith(_REFUSED_FAMILIES) for name in document):
+    if any(document[name] is not None for name in document if name.startswith(_TLS)):
         raise _invalid("Clients authenticate by keys or a secret, not by TLS certificates.")
 
 

@@ -22,6 +22,7 @@ METADATA, REFUSED = "invalid_client_metadata", {"invalid_client", "invalid_reque
 class Cast:
     def __init__(self, server: ExchangeServer) -> None:
         self.server = server
+        self.http = httpx.Client(base_url=server.url, timeout=20)
         self.operator = operator(server.state)
         self.sme = join(self.operator, "Small Analytics", ["sme"], SME_ATTRIBUTES)
         self.other = join(self.operator, "Another", ["sme"], SME_ATTRIBUTES)
@@ -41,9 +42,7 @@ class Cast:
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         if document is None:
             document = {"jwks": jwks_of(new_profile("")), "dpop_bound_access_tokens": False}
-        return httpx.post(
-            self.server.url + "/oauth/register", headers=headers, json=document | more, timeout=20
-        )
+        return self.http.post("/oauth/register", headers=headers, json=document | more)
 
     def session(self, profile: Profile, client_id: str) -> Session:
         return Session(
@@ -56,7 +55,9 @@ class Cast:
 @pytest.fixture(scope="module", params=DATABASES)
 def cast(request, tmp_path_factory) -> Iterator[Cast]:
     with exchange_on(request.param, tmp_path_factory.mktemp("registration")) as server:
-        yield Cast(server)
+        made = Cast(server)
+        with made.http:
+            yield made
 
 
 def org(session: Session) -> str:
@@ -127,8 +128,8 @@ def test_no_token_another_kind_of_token_and_a_guess_are_refused(cast):
         refused(answer, "invalid_token", 401)
         assert 'error="invalid_token"' in answer.headers["www-authenticate"]
     for scheme in ("Basic", "DPoP"):
-        answer = httpx.post(
-            cast.server.url + "/oauth/register",
+        answer = cast.http.post(
+            "/oauth/register",
             headers={"Authorization": f"{scheme} {cast.token()}"},
             json={"jwks": jwks_of(new_profile(""))},
         )
@@ -217,14 +218,13 @@ def test_bad_metadata_is_refused_and_spends_nothing(cast):
     bodies = [b"", b"[]", b"null", b'"x"', b"{", b'{"a":1,"a":2}', b"[" * 5000, b"\xff"]
     for body in bodies:
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        url = cast.server.url + "/oauth/register"
-        refused(httpx.post(url, content=body, headers=headers))
+        refused(cast.http.post("/oauth/register", content=body, headers=headers))
         headers["Content-Type"] = "application/x-www-form-urlencoded"
-        refused(httpx.post(url, content=body, headers=headers))
+        refused(cast.http.post("/oauth/register", content=body, headers=headers))
     answer = cast.register(token)
     assert answer.status_code == 201, answer.text
     for method in ("GET", "PUT", "DELETE"):
-        wrong = httpx.request(method, cast.server.url + "/oauth/register")
+        wrong = cast.http.request(method, "/oauth/register")
         assert_problem(wrong, 405, "method_not_allowed")
 
 
