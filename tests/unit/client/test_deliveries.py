@@ -20,7 +20,9 @@ JWKS = {"keys": [jwk.import_key(KEY.public_key(), "EC").as_dict(private=False) |
 
 
 def signed(body=BODY, url=URL, key=KEY, kid="k1", age=0.0):
-    return MessageKey(key, kid).headers(url, body, "whk_1.7", int((time.time() - age) * 1000))
+    return MessageKey(lambda: (key, kid)).headers(
+        url, body, "whk_1.7", int((time.time() - age) * 1000)
+    )
 
 
 def test_what_the_exchange_signed_is_taken():
