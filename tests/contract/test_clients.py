@@ -1,98 +1,37 @@
-"""Clients by invitation, their approval, keys and secrets: rows and leaves, on both databases."""
+"""Clients by invitation and their approval: rows and leaves, on both databases."""
+# ruff: noqa: F401, F811 - fixtures are imported by name
 
 import asyncio
-from dataclasses import replace
 
 import pytest
-import pytest_asyncio
 
 from exchange.clock import DAY_MS
 from exchange.errors import BadInput, Conflict, Forbidden, NotFound, Unavailable
-from exchange.formats.jwk import thumbprint
-from exchange.formats.tokens import generate_client_key, public_jwks
-from exchange.participants.change_client import add_key, remove_key, replace_secret
 from exchange.participants.change_member import remove_member, set_member_roles
-from exchange.participants.decide_client import decide_client
 from exchange.participants.invite_client import (
     invite_client,
     open_invitation,
-    register_invited_client,
     withdraw_client_invitation,
 )
-from exchange.participants.model import PLAIN, Profile
-from exchange.participants.register_client import disable_client, register_client
+from exchange.participants.model import Profile
+from exchange.participants.register_client import register_client
 from exchange.participants.secrets import make_secret, secret_fits
-from tests.conftest import POSTGRES, SQLITE, own_database
-from tests.support.desk import JWKS, World, operator
+from tests.support.clients import (
+    chain,
+    database,
+    decide,
+    disable,
+    exchange,
+    invite,
+    kinds,
+    register,
+    told,
+    world,
+)
+from tests.support.desk import JWKS
 from tests.support.judge import judge
-from tests.support.ledgers import open_exchange
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest.fixture(scope="module", params=[SQLITE, POSTGRES])
-def database(request, tmp_path_factory):
-    """One database for all: what each test makes is of organisations of its own."""
-    yield from own_database(request.param, tmp_path_factory.mktemp("clients"))
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def exchange(database):
-    async with open_exchange(database) as parts:
-        yield parts
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def world(exchange):
-    made = World(exchange, operator(exchange))
-    made.platform, made.sme = await made.join("platform"), await made.join("sme")
-    return made
-
-
-def chain(world):
-    return world.parts.ledger, world.parts.participants
-
-
-async def invite(world, by=None, org_id=None, **more):
-    return await invite_client(
-        *chain(world), by or world.operator, org_id or world.sme.org_id, **more
-    )
-
-
-async def register(world, token, profile=PLAIN, name="a", jwks=JWKS):
-    return await register_invited_client(
-        *chain(world), token=token, name=name, jwks=jwks, profile=profile
-    )
-
-
-async def decide(world, client_id, approve, by=None):
-    return await decide_client(*chain(world), by or world.operator, client_id, approve=approve)
-
-
-def some_key():
-    return public_jwks(generate_client_key())["keys"][0]
-
-
-def kinds(log, count):
-    return [event["type"].removeprefix("exchange.") for event in log.events[-count:]]
-
-
-def told(world, log, kind):
-    """What the log says of this kind about the test's own SME."""
-    return [data for data in log.of(kind) if data["organisation_id"] == world.sme.org_id]
-
-
-async def with_secret(world):
-    made = make_secret(world.parts.secret_key)
-    client = await register_client(
-        *chain(world),
-        world.operator,
-        world.sme.org_id,
-        name="legacy",
-        jwks={"keys": []},
-        profile=Profile("client_secret_basic", secret_hash=made.hash),
-    )
-    return client, made
 
 
 async def test_invited_registered_approved(world, database):
@@ -143,10 +82,6 @@ async def test_rejected_for_good_and_disabled_while_it_waits(world, database):
     log = judge(database.sql)
     assert len(told(world, log, "client.rejected.v1")) == 1
     assert len(told(world, log, "client.disabled.v1")) == 1
-
-
-async def disable(world, client_id):
-    return await disable_client(*chain(world), world.operator, client_id)
 
 
 async def test_approved_and_rejected_at_once_is_one_of_both(world, database):
@@ -274,95 +209,3 @@ async def test_a_secret_only_where_the_operator_allows_it(world, database):
     rows = str(database.sql("SELECT * FROM clients"))
     assert made.text not in rows
     judge(database.sql)
-
-
-async def test_a_new_secret_ends_the_old_one(world, database):
-    key = world.parts.secret_key
-    client, first = await with_secret(world)
-    owner = await world.member(world.sme.org_id, "owner")
-    second = make_secret(key)
-    changed = await replace_secret(*chain(world), owner, client.id, second)
-    assert secret_fits(changed, second.text, key)
-    assert not secret_fits(changed, first.text, key)
-    itself = replace(world.sme, client_id=client.id, client_rev=changed.rev)
-    strangers = [world.sme, itself, await world.member(world.sme.org_id, "developer")]
-    for caller in strangers:
-        with pytest.raises(Forbidden):
-            await replace_secret(*chain(world), caller, client.id, make_secret(key))
-    with pytest.raises(NotFound):
-        await replace_secret(*chain(world), world.platform, client.id, make_secret(key))
-    with pytest.raises(Conflict) as refused:
-        await replace_secret(*chain(world), world.operator, world.sme.client_id, make_secret(key))
-    assert refused.value.code == "client_has_no_secret"
-    with pytest.raises(Conflict):
-        await add_key(*chain(world), world.operator, client.id, some_key())
-    log = judge(database.sql)
-    assert len(told(world, log, "client.secret_replaced.v1")) == 1
-    assert not [each for each in (first.text, second.text) if each in str(log.events)]
-
-
-async def test_keys_stand_side_by_side_and_never_none(world, database):
-    client_id, old = world.sme.client_id, JWKS["keys"][0]
-    fresh = some_key()
-    changed = await add_key(*chain(world), world.sme, client_id, fresh)
-    assert [key["kid"] for key in changed.jwks["keys"]] == [old["kid"], fresh["kid"]]
-    assert (await add_key(*chain(world), world.sme, client_id, fresh)).rev == changed.rev
-    changed = await remove_key(*chain(world), world.sme, client_id, thumbprint(old))
-    assert [key["kid"] for key in changed.jwks["keys"]] == [fresh["kid"]]
-    with pytest.raises(Conflict) as refused:
-        await remove_key(*chain(world), world.sme, client_id, thumbprint(fresh))
-    assert refused.value.code == "last_key"
-    with pytest.raises(NotFound):
-        await remove_key(*chain(world), world.sme, client_id, thumbprint(old))
-    added, removed = told(world, judge(database.sql), "client.keys_changed.v1")
-    assert (added["added"], added["removed"]) == ([thumbprint(fresh)], [])
-    assert (removed["added"], removed["removed"]) == ([], [thumbprint(old)])
-    assert removed["thumbprints"] == [thumbprint(fresh)]
-    assert removed["key_ids"] == [fresh["kid"]]
-
-
-async def test_two_keys_removed_at_once_leave_one(world, database):
-    for _ in range(4):
-        client = await world.client(world.sme.org_id)
-        await add_key(*chain(world), world.operator, client.id, some_key())
-        current = await world.parts.participants.client(client.id)
-        found = await asyncio.gather(
-            *[
-                remove_key(*chain(world), world.operator, client.id, thumbprint(key))
-                for key in current.jwks["keys"]
-            ],
-            return_exceptions=True,
-        )
-        assert sum(isinstance(each, Conflict) for each in found) == 1, found
-        assert len((await world.parts.participants.client(client.id)).jwks["keys"]) == 1
-    judge(database.sql)
-
-
-async def test_whose_keys_one_may_change(world):
-    """Nobody adds a key to another person's client: they would act as that person."""
-    owner = await world.member(world.sme.org_id, "owner")
-    anna = await world.member(world.sme.org_id, "developer")
-    sibling = await world.client(world.sme.org_id)
-    await add_key(*chain(world), anna, anna.client_id, some_key())
-    await add_key(*chain(world), owner, sibling.id, some_key())
-    for caller in (owner, world.operator):
-        with pytest.raises(Forbidden) as refused:
-            await add_key(*chain(world), caller, anna.client_id, some_key())
-        assert refused.value.code == "person_only"
-    first = (await world.parts.participants.client(anna.client_id)).jwks["keys"][0]
-    await remove_key(*chain(world), owner, anna.client_id, thumbprint(first))
-    for caller in (anna, world.sme):
-        with pytest.raises(Forbidden):
-            await add_key(*chain(world), caller, sibling.id, some_key())
-    with pytest.raises(NotFound):
-        await add_key(*chain(world), world.platform, sibling.id, some_key())
-
-
-async def test_a_client_that_waits_or_is_gone_keeps_its_keys(world):
-    waiting = await register(world, (await invite(world))[1])
-    gone = await world.client(world.sme.org_id)
-    await disable(world, gone.id)
-    for client in (waiting, gone):
-        with pytest.raises(Conflict) as refused:
-            await add_key(*chain(world), world.operator, client.id, some_key())
-        assert refused.value.code == "client_not_active"
