@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
@@ -127,22 +128,25 @@ def router(
         await check(org_id, caller)
         line = Line(org_id, list_uri(issuer, org_id), nonce, began, issuer, sign)
 
-        async def events() -> AsyncIterator[bytes]:
+        async def events() -> AsyncGenerator[bytes, None]:
             with watchers.watch((caller.client_id, caller.org_id)) as changed:
 
                 def is_over() -> bool:  # who it is may have changed, or the server closes
                     return changed.is_set() or bool(request.scope["state"].get("is_closing"))
 
-                async for event in status_events(feed, line, last_event_id, seconds, is_over):
-                    yield event
+                told = status_events(feed, line, last_event_id, seconds, is_over)
+                async with aclosing(told):
+                    async for event in told:
+                        yield event
 
         found = events()
         first = await anext(found)  # what cannot be begun is refused with a problem document
 
-        async def all_of_them() -> AsyncIterator[bytes]:
-            yield first
-            async for event in found:
-                yield event
+        async def all_of_them() -> AsyncGenerator[bytes, None]:
+            async with aclosing(found):  # whoever goes away is told nothing more, at once
+                yield first
+                async for event in found:
+                    yield event
 
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(all_of_them(), media_type=EVENTS, headers=headers)

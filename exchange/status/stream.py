@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -41,7 +41,7 @@ class Line:
 
 async def status_events(
     feed: StatusFeed, line: Line, after: int, seconds: float, is_over: Callable[[], bool]
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Yield what changes after the log had `after` entries, first of all what did already.
 
     `is_over` is asked at least every HEARTBEAT_SECONDS.
