@@ -8,6 +8,7 @@ from exchange.errors import StartUpError
 from exchange.oauth import dpop
 from exchange.oauth.assertion import SIGNING_ALGORITHMS
 from exchange.oauth.rar import TYPES
+from exchange.oauth.registration import PATH as REGISTRATION_PATH
 from exchange.oauth.server import GRANT_TYPES, METHODS
 from exchange.oauth.token_endpoint import PATH as TOKEN_PATH
 from exchange.participants.model import SCOPES
@@ -27,6 +28,7 @@ def server_metadata(settings: Settings) -> dict[str, Any]:
         "issuer": issuer,
         "token_endpoint": issuer + TOKEN_PATH,
         "jwks_uri": issuer + JWKS_PATH,
+        "registration_endpoint": issuer + REGISTRATION_PATH,
         "response_types_supported": [],
         "grant_types_supported": list(GRANT_TYPES),
         "scopes_supported": sorted(frozenset().union(*SCOPES.values())),

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from exchange.formats.tokens import public_jwks
 from tests.support.actors import member, publish
 from tests.support.foreign import details, new_key, openid_client, registered
 
@@ -84,3 +85,30 @@ def test_it_waits_is_approved_and_is_stopped_by_a_revocation(server, by, platfor
     assert json.loads(after["text"])["type"] == "urn:exchange:problem:grant_revoked"
     scope = {"scope": f"grant:{grant}"}
     assert client.failed("token", parameters=scope)["error"] == "access_denied"
+
+
+def test_it_introspects_and_revokes_a_token(server, by, org_id, client):
+    discover(client, server, by, org_id)
+    token = client.done("token", parameters={"scope": "catalog"})["access_token"]
+    told = client.done("introspect", token=token)
+    assert (told["active"], told["scope"], told["iss"]) == (True, "catalog", server.url)
+    url = f"{server.url}/v1/offerings"
+    assert client.done("show", token=token, url=url)["status"] == 200
+    client.done("revoke", token=token)
+    assert client.done("introspect", token=token) == {"active": False}
+    assert "failed" in client.do("show", token=token, url=url)
+
+
+def test_it_registers_by_an_invitation_and_waits_for_the_operator(server, by, org_id, client):
+    key = new_key("ES256")
+    invited = by.post(f"/v1/organisations/{org_id}/client-invitations", {})
+    metadata = {"client_name": "Theirs", "jwks": public_jwks(key)}
+    metadata |= {"dpop_bound_access_tokens": False}
+    given = {"issuer": server.url, "key": key, "alg": "ES256", "metadata": metadata}
+    made = client.done("register", invitation=invited["initial_access_token"], **given)
+    failed = client.failed("token", parameters={"scope": "catalog"})
+    assert failed["error"] == "invalid_client"
+    by.post(f"/v1/clients/{made['client_id']}/approve")
+    assert client.done("token", parameters={"scope": "catalog"})["scope"] == "catalog"
+    again = client.failed("register", invitation=invited["initial_access_token"], **given)
+    assert again["status"] == 401

@@ -22,18 +22,33 @@ let config, dpop;
 const steps = {
   // Find the server by its issuer; authenticate by `key`, a private JWK, or by `secret`.
   async discover({ issuer, client_id, alg, key, secret, dpop_alg, method }) {
-    let auth = secret && oauth[method](secret);
-    if (key) {
-      const { kid, alg: _, use: __, ...jwk } = key;
-      const imported = await crypto.subtle.importKey("jwk", jwk, KEYS[alg], false, ["sign"]);
-      auth = oauth.PrivateKeyJwt({ key: imported, kid });
-    }
+    const auth = key ? await signing(key, alg) : oauth[method](secret);
     config = await oauth.discovery(new URL(issuer), client_id, undefined, auth, {
       algorithm: "oauth2",
       execute: [oauth.allowInsecureRequests], // plain http, on loopback
     });
     dpop = dpop_alg && oauth.getDPoPHandle(config, await oauth.randomDPoPKeyPair(dpop_alg));
     return config.serverMetadata();
+  },
+
+  // Register by an invitation, and be what was registered from then on.
+  async register({ issuer, invitation, metadata, key, alg }) {
+    const server = new URL(issuer);
+    config = await oauth.dynamicClientRegistration(server, metadata, await signing(key, alg), {
+      algorithm: "oauth2",
+      execute: [oauth.allowInsecureRequests],
+      initialAccessToken: invitation,
+    });
+    return config.clientMetadata();
+  },
+
+  async introspect({ token }) {
+    return await oauth.tokenIntrospection(config, token);
+  },
+
+  async revoke({ token }) {
+    await oauth.tokenRevocation(config, token);
+    return {};
   },
 
   // Client credentials; `authorization_details` are given as JSON, as RFC 9396 has them sent.
@@ -49,6 +64,11 @@ const steps = {
     return { status: answer.status, text: await answer.text() };
   },
 };
+
+async function signing({ kid, alg: _, use: __, ...jwk }, alg) {
+  const key = await crypto.subtle.importKey("jwk", jwk, KEYS[alg], false, ["sign"]);
+  return oauth.PrivateKeyJwt({ key, kid });
+}
 
 function thrown(error) {
   const { name, code, error: oauth_error, status, cause, message } = error;

@@ -15,6 +15,7 @@ def test_authlib_finds_it_valid():
     assert document["response_types_supported"] == []
     AuthorizationServerMetadata(document | {"response_types_supported": ["code"]}).validate()
     assert document["issuer"] == "https://exchange.example"
+    assert document["registration_endpoint"].endswith("/oauth/register")
     algorithms = document["token_endpoint_auth_signing_alg_values_supported"]
     assert set(algorithms) == {"ES256", "PS256", "EdDSA", "Ed25519"}
     assert document["token_endpoint_auth_methods_supported"][0] == "private_key_jwt"
