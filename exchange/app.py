@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from connectors.gateway import api as gateway_api
-from connectors.gateway.problems import GatewayProblem, answer_problem
+from connectors.gateway.problems import GatewayProblem
 from exchange import __version__, health
 from exchange.access.api import grants as grants_api
 from exchange.access.api import holds as holds_api
@@ -34,7 +34,7 @@ from exchange.ledger.api import entries as entries_api
 from exchange.ledger.api import tiles as tiles_api
 from exchange.ledger.write import Stale
 from exchange.logs import set_up_logging
-from exchange.mounted_gateway import MountedDoor, MountedSources
+from exchange.mounted_gateway import MountedDoor, MountedSources, answer_in_words
 from exchange.mounted_stores import StoreChecker
 from exchange.oauth.access import DeskAccess
 from exchange.oauth.api import keys as token_keys_api
@@ -208,7 +208,7 @@ def _add_error_handlers(app: FastAPI) -> None:
             log_to.error(error.code, exc_info=error, extra=_request(request))
         return problem_response(request, error)
 
-    app.add_exception_handler(GatewayProblem, answer_problem)
+    app.add_exception_handler(GatewayProblem, answer_in_words)
 
     @app.exception_handler(Stale)
     async def stale(request: Request, error: Stale) -> JSONResponse:

@@ -108,6 +108,9 @@ class _Visit:
         size += sum(len(name) + len(value) for name, value in scope["headers"])
         if size > self._head_limit:
             raise head_too_large()
+        hosts = sum(name == b"host" for name, _ in scope["headers"])
+        if hosts > 1 or (hosts == 0 and scope.get("http_version") == "1.1"):  # RFC 9112 section 3.2
+            raise BadInput("host_refused", "A request names its host once.")
         for name, value in scope["headers"]:
             if name == b"content-length" and (not value.isdigit() or int(value) > self._limit):
                 raise BodyTooLarge(self._limit)

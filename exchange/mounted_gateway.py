@@ -8,17 +8,22 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+from fastapi import Request, Response
+
 from connectors.files import FileSource
 from connectors.gateway.door import Delivery, DoorRefused, DoorUnavailable, FileObject, Use
+from connectors.gateway.problems import GatewayProblem, answer_problem
 from connectors.s3 import S3Source
 from exchange.access.allowance import UseOf
+from exchange.access.allowance_words import said, worded
 from exchange.access.model import Grant
-from exchange.access.record_use import record_use
+from exchange.access.record_use import record_use, spend_rate
 from exchange.access.request_access import Desk
 from exchange.access.running import end_use, extend_use
 from exchange.catalog.model import SourceObject, Table
 from exchange.clock import now_ms
 from exchange.errors import BadInput, ExchangeError, Unavailable
+from exchange.http import language
 from exchange.ledger.proving import proving
 from exchange.ledger.write import Once
 from exchange.participants.model import Client
@@ -84,6 +89,17 @@ class MountedDoor:
         except ExchangeError as error:
             raise _refusal(error) from error
 
+    async def count(self, delivery: Delivery) -> None:
+        """Count a request without data towards the grant's rate."""
+        try:
+            grant = self._seen.get(delivery.grant_id)
+            if grant is None or grant.rev != delivery.rev:
+                grant = await self._desk.store.grant(delivery.grant_id)
+            if grant is not None:
+                await spend_rate(self._desk.ledger, grant)
+        except ExchangeError as error:
+            raise _refusal(error) from error
+
     async def extend(self, use_id: str, more_bytes: int) -> None:
         """Keep a use's lease, and reserve what it delivers next."""
         try:
@@ -132,6 +148,20 @@ def _refusal(error: ExchangeError) -> DoorRefused | DoorUnavailable:
         members=error.members,
         headers=error.headers,
     )
+
+
+async def answer_in_words(request: Request, problem: Exception) -> Response:
+    """Answer with a GatewayProblem, in the language that is asked for where there are words."""
+    lang = language(request.headers.get("accept-language"))
+    if isinstance(problem, GatewayProblem) and lang != "en":
+        members, code = dict(problem.members), problem.code
+        if remedies := members.get("remedies"):
+            members["remedies"] = worded(remedies, lang)
+            problem.hint = " ".join(each["text"] for each in members["remedies"])
+        problem.members = members
+        problem.detail = said(code, members, lang) or problem.detail
+        problem.hint = said(f"hint:{code}", members, lang) or problem.hint
+    return await answer_problem(request, problem)
 
 
 class MountedSources:

@@ -13,7 +13,7 @@ from connectors.gateway.door import Delivery, Door, FileObject, Use
 from connectors.gateway.parameters import GrantId, bearer
 from connectors.gateway.problems import NotNow, documented
 from connectors.gateway.ranges import Span, whole
-from connectors.gateway.recorded import Recorded, record
+from connectors.gateway.recorded import Recorded, count, record
 from connectors.gateway.redirect import AUTHORISED, is_redirected, location, redirect
 from connectors.gateway.source import Opened, Source
 from connectors.gateway.stream import ObjectStream
@@ -104,6 +104,7 @@ def router(
         offer_nonce(request, allowed)
         delivery = allowed.delivery
         if conditions.unmodified(etag(item)):
+            await count(trust, delivery)
             return Response(None, 304, validators(item))
         span = conditions.span(etag(item), item.bytes)
         elsewhere = is_redirected(delivery)
@@ -134,10 +135,14 @@ def router(
         name: ObjectName,
         conditions: Annotated[Conditions, Depends()],
     ) -> Response:
-        """Check all that GET checks, and answer its headers. No data, so no use is recorded."""
+        """Check all that GET checks, and answer its headers. No data, so no use is recorded.
+
+        A grant's `calls_per_minute` counts it.
+        """
         allowed, item = await verify_object(asking(request, "read"), grant_id, name, trust)
         offer_nonce(request, allowed)
         delivery = allowed.delivery
+        await count(trust, delivery)
         if conditions.unmodified(etag(item)):
             return Response(None, 304, validators(item))
         opened = await _open(sources, delivery, item)

@@ -156,6 +156,12 @@ class Door(Protocol):
         Raises DoorRefused, or DoorUnavailable where it is not known to be recorded.
         """
 
+    async def count(self, delivery: Delivery) -> None:
+        """Count a request that gets no data towards the grant's rate, where it has one.
+
+        Raises DoorRefused, DoorUnavailable.
+        """
+
     async def extend(self, use_id: str, more_bytes: int) -> None:
         """Say that a use goes on, and reserve bytes that it is about to deliver beyond its range.
 

@@ -21,6 +21,7 @@ calls are over by then, and each look costs about a fifth of what else is done f
 AHEAD_BYTES: Final = 1024 * 1024
 """What a call's answer reserves at once."""
 
+RATE: Final = "calls_per_minute"
 Why = Literal["grant", "reader", "body"]
 _log = logging.getLogger(__name__)
 
@@ -173,6 +174,16 @@ class Recorded:
             _log.warning("the lease of use %s is not extended", self.use_id, exc_info=True)
             return _nobody_can_say()
         return None
+
+
+async def count(trust: Trust, delivery: Delivery) -> None:
+    """Count what is answered without data, under grants that have a rate; raises GatewayProblem."""
+    if RATE not in delivery.obligations:
+        return
+    try:
+        await trust.door.count(delivery)
+    except (DoorRefused, DoorUnavailable) as error:
+        raise door_problem(error) from error
 
 
 def _nobody_can_say() -> GatewayProblem:

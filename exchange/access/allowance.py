@@ -6,19 +6,24 @@
     bytes               what is reserved; what is not sent comes back  in all
     concurrent          each use that runs, until it ends              at once
 
-"In all" is while a grant lasts: a renewal brings a new allowance.
+"In all" is for the days that were granted. A renewal brings a new allowance: at once where people
+approved it, else when those days are over, so that nobody renews a quota away.
 """
 
 from dataclasses import dataclass
 from typing import Any, Final
 
+from exchange.access.allowance_words import said, worded
 from exchange.access.model import Grant
+from exchange.clock import rfc3339
 from exchange.errors import Forbidden
 from exchange.ledger.write import Exhausted, Spend
 from exchange.policy.model import LARGEST
 
 MINUTE_MS: Final = 60_000
 CALL_BEGINS_WITH: Final = 1  # byte reserved
+AUTHORISED: Final = "authorised"
+"""The method of a use that the platform's store delivers: its end is told to nobody."""
 RATES: Final = "rate:"
 """Counters of minutes begin so, then the minute: what is over is swept."""
 
@@ -56,13 +61,14 @@ def is_leased(grant: Grant) -> bool:
     return not grant.obligations.keys().isdisjoint(("bytes", "concurrent"))
 
 
-def counter(obligation: str, grant: Grant, now_ms: int) -> str:
-    """Return what counts an obligation of a grant."""
+def counter(obligation: str, grant: Grant, now_ms: int, allowance: int | None = None) -> str:
+    """Return what counts an obligation of a grant, of its present allowance or another."""
     if obligation == "calls_per_minute":
         return f"{RATES}{now_ms // MINUTE_MS:010d}:{grant.id}"
     if obligation == "concurrent":  # what runs goes on through a renewal
         return f"concurrent:{grant.id}"
-    return f"{obligation}:{grant.id}" + (f":{grant.renewals}" if grant.renewals else "")
+    number = grant.allowance_at(now_ms) if allowance is None else allowance
+    return f"{obligation}:{grant.id}" + (f":{number}" if number else "")
 
 
 def spends(grant: Grant, use: UseOf, now_ms: int, *, opens: bool) -> list[Spend]:
@@ -81,11 +87,11 @@ def spends(grant: Grant, use: UseOf, now_ms: int, *, opens: bool) -> list[Spend]
     ]
 
 
-def given_back(grant: Grant, now_ms: int, *, unsent_bytes: int) -> list[Spend]:
-    """Return what the end of a leased use gives back."""
+def given_back(grant: Grant, now_ms: int, allowance: int, *, unsent_bytes: int) -> list[Spend]:
+    """Return what the end of a leased use gives back to the allowance that it spent."""
     amounts = {"bytes": unsent_bytes, "concurrent": 1}
     return [
-        Spend(counter(name, grant, now_ms), -amount, LARGEST)
+        Spend(counter(name, grant, now_ms, allowance), -amount, LARGEST)
         for name, amount in amounts.items()
         if amount and name in grant.obligations
     ]
@@ -100,39 +106,41 @@ def used_up(
     holds and has not sent.
     """
     name = error.key.partition(":")[0]
-    ceiling, left = error.ceiling, error.ceiling - error.value + held_bytes
+    ceiling, left = error.ceiling, max(error.ceiling - error.value + held_bytes, 0)
     if name == "rate":
         seconds = (MINUTE_MS - now_ms % MINUTE_MS) // 1000 + 1
-        return _later(
-            "rate_exceeded", f"The grant allows {ceiling} calls a minute.", ceiling, seconds
-        )
+        return _refusal("rate_exceeded", {"ceiling": ceiling}, [_wait(seconds)], seconds)
     if name == "concurrent":
-        return _later(
-            "too_many_at_once", f"The grant allows {ceiling} at the same time.", ceiling, 1
-        )
-    remedies = [{"code": "renew_grant", "params": {"grant_id": grant.id}}]
-    hint = f"Renew the grant for a new allowance: `exchange grant renew {grant.id}`."
-    if name == "bytes":
-        detail = f"The grant allows {ceiling} bytes, and {left} are left: this needs more."
-        if 0 < left < asked_bytes:
-            hint = f"Ask for a range of {left} bytes at most, or renew the grant."
-            remedies.insert(0, {"code": "narrow_range", "params": {"bytes": left}})
-    else:
-        what = {"sessions": "sessions of a quarter of an hour"}.get(name, name)
-        detail = f"The grant allows {ceiling} {what} and all are used."
-    members: dict[str, Any] = {"ceiling": ceiling, "left": max(left, 0), "remedies": remedies}
-    return Forbidden(f"{name}_exhausted", detail, hint=hint, members=members)
+        return _refusal("too_many_at_once", {"ceiling": ceiling}, [_wait(1)], 1)
+    remedies = [_next_allowance(grant, now_ms)]
+    if name == "bytes" and 0 < left < asked_bytes:
+        remedies.insert(0, {"code": "narrow_range", "params": {"bytes": left}})
+    return _refusal(f"{name}_exhausted", {"ceiling": ceiling, "left": left}, remedies)
 
 
-def _later(code: str, detail: str, ceiling: int, seconds: int) -> Forbidden:
+def _next_allowance(grant: Grant, now_ms: int) -> dict[str, Any]:
+    """Return what brings a new allowance, and from when it does."""
+    if grant.approvals:  # as it was given, so it is renewed
+        return {"code": "renew_grant", "params": {"grant_id": grant.id}}
+    until = grant.allowance_until_ms if now_ms < grant.allowance_until_ms else grant.ends_ms
+    if until < grant.ends_ms:
+        return _wait((until - now_ms) // 1000 + 1, at=rfc3339(until))
+    return {"code": "renew_grant", "params": {"grant_id": grant.id, "at": rfc3339(until)}}
+
+
+def _wait(seconds: int, **more: str) -> dict[str, Any]:
+    return {"code": "wait", "params": {"seconds": seconds, **more}}
+
+
+def _refusal(
+    code: str, params: dict[str, Any], remedies: list[dict[str, Any]], seconds: int | None = None
+) -> Forbidden:
+    told = worded(remedies, "en")
     return Forbidden(
         code,
-        detail,
-        status=429,
-        hint=f"Try again in {seconds} s.",
-        members={
-            "ceiling": ceiling,
-            "remedies": [{"code": "wait", "params": {"seconds": seconds}}],
-        },
-        headers={"Retry-After": str(seconds)},
+        said(code, params, "en") or code,
+        status=403 if seconds is None else 429,
+        hint=" ".join(each["text"] for each in told),
+        members={**params, "remedies": told},
+        headers={} if seconds is None else {"Retry-After": str(seconds)},
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
+from exchange.access.allowance import AUTHORISED
 from exchange.access.store import SESSIONS, USE_ENDS, USES
 from exchange.clock import now_ms
 from exchange.formats import canonical
@@ -60,13 +61,15 @@ def _closing(connection: Connection, *, ledger: Ledger, session: Row[Any], rev: 
         .where(USES.c.log_id == log_id, USES.c.session_id == session_id)
     ).one()
     root = root_of([leaf_hash(canonical.encode(dict(use._mapping))) for use in uses])
+    authorised = sum(use.method == AUTHORISED for use in uses)
     sums = {
         "uses": len(uses),
         "sent_bytes": int(ends[1]),
-        "ended_unknown": len(uses) - int(ends[0]),
+        "authorised": authorised,
+        "ended_unknown": len(uses) - int(ends[0]) - authorised,
     }
     event = ledger.event(
-        "delivery.closed.v1",
+        "delivery.closed.v2",
         session_id,
         {
             "session_id": session_id,

@@ -69,7 +69,11 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A durable right of one client to one version of one offering, until it ends."""
+    """A durable right of one client to one version of one offering, until it ends.
+
+    `allowance` is the number of renewals when its present allowance began, which is for a period:
+    until `allowance_until_ms`. From then on it is that of the renewals, which have moved the end.
+    """
 
     log_id: str
     id: str
@@ -87,6 +91,8 @@ class Grant:
     terms_digest: str | None
     approvals: Sequence[Approval]
     renewals: int
+    allowance: int
+    allowance_until_ms: int
     status: GrantStatus
     leaf_index: int
     status_index: int
@@ -96,6 +102,10 @@ class Grant:
     rev: int
     holds: int = 0  # open ones on the grant itself
     holds_around: int = field(default=0, compare=False)  # on its offering and its two parties
+
+    def allowance_at(self, now_ms: int) -> int:
+        """Return the number of the allowance that is spent at a moment."""
+        return self.allowance if now_ms < self.allowance_until_ms else self.renewals
 
     def state(self, now_ms: int) -> GrantStatus:
         """Return its state now: a grant ends by the clock, its leaf follows; any hold suspends."""

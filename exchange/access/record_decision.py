@@ -296,7 +296,13 @@ class Record:
         if self._renews is not None:
             version = self._parties.offering.version
             count = self._renews.renewals + 1
-            return {**terms, "offering_version": version, "renewals": count, "ends_ms": ends_ms}
+            return {
+                **terms,
+                **self._allowance(self._renews, count, ends_ms),
+                "offering_version": version,
+                "renewals": count,
+                "ends_ms": ends_ms,
+            }
         return {
             "log_id": self._log_id,
             "id": new_id("grt", self._log_id),
@@ -307,6 +313,8 @@ class Record:
             **terms,
             "ask": self._ask.key(self._parties.client.id),
             "renewals": 0,
+            "allowance": 0,
+            "allowance_until_ms": ends_ms,
             "status": "active",
             "leaf_index": self._place,
             "status_index": Vacant(("log_id", "provider_id")),
@@ -314,6 +322,17 @@ class Record:
             "ends_ms": ends_ms,
             "rev": 1,
         }
+
+    def _allowance(self, grant: Grant, count: int, ends_ms: int) -> dict[str, int]:
+        """Return the allowance of a renewed grant: a new one at once only where people approved.
+
+        Else the present one is held to until its period is over; then the renewal's own begins.
+        """
+        if self._input["approvals"]:
+            return {"allowance": count, "allowance_until_ms": ends_ms}
+        if self._now < grant.allowance_until_ms:
+            return {}
+        return {"allowance": grant.renewals, "allowance_until_ms": grant.ends_ms}
 
 
 def _values(grant: Grant) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from exchange.access.allowance import UseOf, is_leased, spends, used_up
+from exchange.access.allowance import UseOf, counter, is_leased, spends, used_up
 from exchange.access.model import Grant
 from exchange.access.parties import Around
 from exchange.access.request_access import Desk
@@ -18,6 +18,7 @@ from exchange.ledger.write import (
     Met,
     Once,
     RowKey,
+    Spend,
     Stale,
     Write,
 )
@@ -62,6 +63,21 @@ async def record_use(desk: Desk, grant: Grant, client: Client, use: UseOf, minut
             continue  # another request opened the session first: join it
         return use_id
     raise Unavailable("busy", "The delivery could not be recorded, so nothing is delivered.")
+
+
+async def spend_rate(ledger: Ledger, grant: Grant) -> None:
+    """Count a request that gets no data, and so is no use, towards the grant's rate.
+
+    Raises Forbidden where the minute's are used up, Unavailable.
+    """
+    now, name = now_ms(), "calls_per_minute"
+    ceiling = grant.obligations.get(name)
+    if ceiling is None:
+        return
+    try:
+        await ledger.commit(Write(spends=[Spend(counter(name, grant, now), 1, int(ceiling))]))
+    except Exhausted as error:
+        raise used_up(error, grant, now) from error
 
 
 async def load_around(desk: Desk, grant: Grant, *, fresh: bool = False) -> Around:

@@ -30,7 +30,7 @@ def lease(grant: Grant, use_id: str, reserved_bytes: int, now_ms: int) -> dict[s
         "log_id": grant.log_id,
         "id": use_id,
         "grant_id": grant.id,
-        "renewals": grant.renewals,
+        "allowance": grant.allowance_at(now_ms),
         "reserved_bytes": reserved_bytes,
         "until_ms": now_ms + LEASE_MS,
         "rev": 1,
@@ -47,7 +47,7 @@ async def extend_use(store: AccessStore, use_id: str, more_bytes: int) -> None:
         now = now_ms()
         if row is None or grant is None or row.until_ms <= now:
             raise Forbidden("use_over", "The use was given up, since nobody said that it goes on.")
-        key = counter("bytes", replace(grant, renewals=row.renewals), now)
+        key = counter("bytes", grant, now, row.allowance)
         ceiling = grant.obligations.get("bytes")
         update = Update(
             RUNNING,
@@ -114,12 +114,12 @@ async def end_lost_uses(store: AccessStore) -> int:
 
 def _given_back(write: Write, row: Row[Any], grant: Grant, unsent_bytes: int) -> Write:
     """Return a write that ends a lease too; a lease that changed meanwhile makes it stale."""
-    then = replace(grant, renewals=row.renewals)  # what was spent before a renewal stays of before
+    back = given_back(grant, now_ms(), row.allowance, unsent_bytes=unsent_bytes)
     return replace(
         write,
         reads={**write.reads, (RUNNING, row.id): row.rev},
         deletes=[Delete(RUNNING, {"log_id": row.log_id, "id": row.id})],
-        spends=given_back(then, now_ms(), unsent_bytes=unsent_bytes),
+        spends=back,  # to the allowance that it spent, though another may have begun since
     )
 
 

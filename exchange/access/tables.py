@@ -134,6 +134,8 @@ class GrantRow(SQLModel, table=True):
     terms_digest: str | None = None
     approvals: list[Any] = Field(sa_column=json_document())  # it stands under these
     renewals: int
+    allowance: int = Field(default=0, sa_column=count())  # renewals when it began
+    allowance_until_ms: int = Field(default=0, sa_column=big(server_default="0"))
     status: str
     leaf_index: int = Field(sa_column=big())
     # Drawn by chance as the grant is made (ledger/vacant.py), and never given to another.
@@ -229,6 +231,7 @@ class SessionRow(SQLModel, table=True):
     uses: int | None = None  # once it is closed, as its leaf says
     sent_bytes: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
     ended_unknown: int | None = None
+    authorised: int | None = None
     rev: int
 
 
@@ -266,7 +269,7 @@ class RunningUseRow(SQLModel, table=True):
     log_id: str = Field(primary_key=True)
     id: str = Field(primary_key=True)  # the use's
     grant_id: str
-    renewals: int  # of the grant when it began: whose allowance it spends
+    allowance: int  # which of the grant's it spends
     reserved_bytes: int = Field(sa_column=big())
     until_ms: int = Field(sa_column=big())
     rev: int

@@ -5,6 +5,8 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from exchange.catalog.model import Kind
+from exchange.formats.allowed_paths import parse
+from exchange.formats.errors import FormatError
 from exchange.http import Body
 from exchange.policy.model import LARGEST
 
@@ -13,7 +15,10 @@ AllowedPath = Annotated[str, StringConstraints(pattern="^[A-Z]{3,7} /[!-~]*$", m
 
 
 class LimitsIn(Body):
-    """What each grant is held to while it lasts; a renewal brings a new allowance."""
+    """What each grant is held to for the days that were granted.
+
+    A renewal brings a new allowance: at once where people approve it, else after those days.
+    """
 
     calls: Limit | None = Field(None, description="Calls in all; of compute and technology")
     calls_per_minute: Limit | None = Field(
@@ -40,3 +45,8 @@ def check_limits(kind: Kind, limits: LimitsIn) -> None:
         raise ValueError("files are fetched in sessions: limits.calls and paths are of calls")
     if limits.paths is not None and len(set(limits.paths)) != len(limits.paths):
         raise ValueError("limits.paths: each value once")
+    for rule in limits.paths or ():
+        try:
+            parse(rule)
+        except FormatError as error:
+            raise ValueError(f"limits.paths: {error}") from None

@@ -13,6 +13,10 @@ TRIAL: Final = "trial"
 """The purpose of a first try; of the policies' list."""
 
 MOST_DAYS: Final = 7
+MOST: Final = {"calls": 1_000, "bytes": 1 << 30, "calls_per_minute": 600, "concurrent": 16}
+"""Most of each limit: enough for an hour of trying, and nothing to live on."""
+
+MOST_SESSIONS: Final = 100
 
 
 def check_sandbox(terms: Terms) -> None:
@@ -38,6 +42,13 @@ def _lacking(terms: Terms) -> Iterator[str]:
         yield f"max_days <= {MOST_DAYS}"
     if TRIAL not in terms.purposes:
         yield f"purpose {TRIAL}"
+    for name in sorted(MOST.keys() & terms.limits.keys()):
+        if terms.limits[name] > MOST[name]:
+            yield f"limits.{name} <= {MOST[name]}"
+    if (terms.max_sessions or 0) > MOST_SESSIONS:
+        yield f"max_sessions <= {MOST_SESSIONS}"
+    if terms.source.get("delivery", "stream") != "stream":
+        yield "delivery stream"
     if terms.kind != "dataset" and "calls" not in terms.limits:
         yield "limits.calls"
     if terms.kind == "dataset" and terms.max_sessions is None and "bytes" not in terms.limits:

@@ -83,7 +83,7 @@ def play(step: Steps, world: World, operator: Path, url: str, service: using.Ser
         life.withdraw(say, platform, sme, withdrawn, world)
 
         auditor = stack.enter_context(_opened(world.auditor, lang))
-        grant = _call(step, platform, sme, world, service)
+        grant = _call(step, platform, sme, approvers[0], world, service)
         step("The platform", "revokes a grant while its download runs.")
         using.cut(say, platform, sme, world)
         step("Each side", "sees what was used, and what is left.")
@@ -171,7 +171,12 @@ def _go_on(
 
 
 def _call(
-    step: Steps, platform: Session, sme: Session, world: World, service: using.Service
+    step: Steps,
+    platform: Session,
+    sme: Session,
+    approver: Session,
+    world: World,
+    service: using.Service,
 ) -> str | None:
     say = step.say
     step("The platform", "offers a service of its own: %(calls)s calls a grant.", calls=using.CALLS)
@@ -179,9 +184,9 @@ def _call(
     if offering is None:
         return None
     step("The SME", "calls it until its calls are used up.")
-    grant = using.use_up(say, sme, offering)
+    grant = using.use_up(say, sme, approver, offering)
     step("The SME", "follows the remedy: it renews the grant, and calls again.")
-    using.follow_the_remedy(say, sme, grant)
+    using.follow_the_remedy(say, sme, approver, grant)
     return grant
 
 

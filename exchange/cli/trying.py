@@ -70,8 +70,15 @@ def next_words(shown: Offering, asked: Request, usage: Usage, *, fetched: bool) 
     grant, verb = asked.grant, ("exchange", "grant")
     if grant is None:
         return (*verb, "list")
-    if any(a.left == 0 and a.resets_at is None for a in usage.allowances):
+    used_up = [
+        each
+        for each in usage.allowances
+        if each.left == 0 and each.obligation not in ("calls_per_minute", "concurrent")
+    ]
+    if any(each.resets_at is None for each in used_up):
         return (*verb, "renew", grant.id, "--days", str(asked.days))
+    if used_up:  # it was renewed: that says from when there is more
+        return (*verb, "usage", grant.id)
     if fetched:
         return (*verb, "usage", grant.id)
     if shown.kind == "dataset":

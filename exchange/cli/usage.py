@@ -72,11 +72,19 @@ def print_days(
     rows = [
         (
             *(d["day"], *([d["key"]] if key else []), d["uses"], bar(d["uses"], most)),
-            *(f"{d['sent_bytes']:,}", d["ended_unknown"] or ""),
+            *(f"{d['sent_bytes']:,}", d["authorised"] or "", d["ended_unknown"] or ""),
         )
         for d in days
     ]
-    columns = (say("day"), *key, say("uses"), "", say("bytes"), say("unknown ends"))
+    columns = (
+        say("day"),
+        *key,
+        say("uses"),
+        "",
+        say("bytes"),
+        say("by the store"),
+        say("unknown ends"),
+    )
     print_table(columns, rows, indent)
 
 
@@ -92,6 +100,8 @@ def print_usage(found: dict[str, Any], indent: str = "", say: Words = ENGLISH) -
     out.print(indent + told)
     if found["running"]:
         say.line("%(count)s running", count=found["running"])
+    if found["authorised"]:
+        say.line("%(count)s delivered by the platform's store", count=found["authorised"])
     if found["ended_unknown"]:
         say.line("%(count)s lost", count=found["ended_unknown"])
     print_allowances(found, say)

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from exchange.cli.flights_service import KEY_HEADER, RULES, serving
-from exchange.cli.life import renew
+from exchange.cli.output import out, plain
 from exchange.cli.transfer import upload
 from exchange.cli.usage import print_days, print_usage
 from exchange.cli.words import Words
@@ -21,12 +21,14 @@ from exchange.client.session import Refusal, Session
 
 NAME = "Statistics of flights"
 CALLS = 3
+RENEWED_DAYS = 60
 QUESTIONS = ("carrier", "origin", "month")
 SERVICE: dict[str, Any] = TERMS | {
     "kind": "compute",
-    "title_en": "Statistics of flights from New York, 2013",
-    "title_zh": "2013年纽约出港航班统计",
+    "title_en": "Statistics of flights from New York, 2013, by calls",
+    "title_zh": "2013年纽约出港航班统计（按次调用）",
     "limits": {"calls": CALLS},
+    "approval": "provider",  # so that a renewal brings new calls at once: somebody said yes
 }
 TABLE: dict[str, Any] = TERMS | {
     "title_en": "Flights from New York, 2013, as CSV",
@@ -85,9 +87,9 @@ def offer(say: Words, platform: Session, world: World, service: Service) -> dict
     return offering
 
 
-def use_up(say: Words, sme: Session, offering: Mapping[str, Any]) -> str:
+def use_up(say: Words, sme: Session, approver: Session, offering: Mapping[str, Any]) -> str:
     """Call until the calls are used up; return the grant."""
-    grant = _ask(say, sme, offering, "call")
+    grant = _ask(say, sme, offering, "call", approver)
     for number in range(2 * CALLS):
         by = QUESTIONS[number % len(QUESTIONS)]
         try:
@@ -95,21 +97,17 @@ def use_up(say: Words, sme: Session, offering: Mapping[str, Any]) -> str:
         except Refusal as refusal:
             if refusal.code != "calls_exhausted":
                 raise
-            say.line(
-                "[red]refused[/]: The grant allows %(ceiling)s calls and all are used.",
-                ceiling=refusal.document["ceiling"],
-            )
-            say.line(
-                "→ Renew the grant for a new allowance: `exchange grant renew %(grant)s`.",
-                grant=grant,
-            )
+            say.line("[red]refused[/]: %(why)s", why=refusal.detail)
+            for remedy in refusal.remedies:
+                out.print(plain(f"  → {remedy.text}"))
             return grant
     raise RuntimeError("expected the calls to be used up")
 
 
-def follow_the_remedy(say: Words, sme: Session, grant: str) -> None:
-    """Renew the grant, which brings new calls, and take one."""
-    renew(say, sme, grant, 60)
+def follow_the_remedy(say: Words, sme: Session, approver: Session, grant: str) -> None:
+    """Renew the grant, which brings new calls once a person has approved it, and take one."""
+    asked = sme.post(f"/v1/grants/{grant}/renew", {"days": RENEWED_DAYS})
+    _approved(say, approver, asked)
     _call(say, sme, grant, QUESTIONS[0])
 
 
@@ -186,11 +184,26 @@ def _published(platform: Session, terms: Mapping[str, Any], file: Any = None) ->
     return dict(platform.post(f"/v1/offerings/{draft['id']}/publish"))
 
 
-def _ask(say: Words, sme: Session, offering: Mapping[str, Any], action: str) -> str:
+def _ask(
+    say: Words,
+    sme: Session,
+    offering: Mapping[str, Any],
+    action: str,
+    approver: Session | None = None,
+) -> str:
     body = {"offering_id": offering["id"], "purpose": PURPOSE, "actions": [action], "days": 30}
-    grant = sme.post("/v1/access-requests", body)["grant"]
-    say.line("[green]permitted[/]: %(grant)s", grant=grant["id"])
-    return str(grant["id"])
+    asked = sme.post("/v1/access-requests", body)
+    if asked["waiting"] is not None and approver is not None:
+        asked = _approved(say, approver, asked)
+    say.line("[green]permitted[/]: %(grant)s", grant=asked["grant"]["id"])
+    return str(asked["grant"]["id"])
+
+
+def _approved(say: Words, approver: Session, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    path = f"/v1/access-requests/{asked['id']}/approve"
+    done = approver.post(path, {"text": say("Approved.")})
+    say.line("%(request)s: a person of the platform approves it", request=asked["id"])
+    return dict(done)
 
 
 def _call(say: Words, sme: Session, grant: str, by: str) -> None:

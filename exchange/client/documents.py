@@ -206,6 +206,7 @@ class Usage(Document):
     sent_bytes: int
     running: int = 0
     ended_unknown: int = 0
+    authorised: int = 0
     last_use_at: datetime | None = field(metadata=_by(_or_none(_TIME)), default=None)
     allowances: tuple[Allowance, ...] = field(metadata=_by(_each(Allowance.of)), default=())
 
@@ -225,6 +226,7 @@ class UsageDay(Document):
     sent_bytes: int
     running: int = 0
     ended_unknown: int = 0
+    authorised: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -120,7 +120,8 @@ class Refused(ClientError):
 
     def __str__(self) -> str:
         stopped = [each.text for each in _stopped(self.document.get("grant"))]
-        remedies = [each.text for each in self.remedies] or ([self.hint] if self.hint else [])
+        told = [each.text for each in self.remedies if each.text != each.code]
+        remedies = told or ([self.hint] if self.hint else [])
         lines = [*(f"✗ {each}" for each in stopped), *(f"→ {each}" for each in remedies)]
         return "\n".join([f"{self.detail} ({self.code})", *lines])
 

@@ -22,7 +22,12 @@ HARMLESS: Final = frozenset(
         *("client.registered.v2", "client.registered.v3", "client.secret_replaced.v1"),
         *("connection.changed.v1", "connection.credential_replaced.v1"),
         *("connection.registered.v1", "connection.removed.v1", "decision.denied.v1"),
-        *("decision.needs_approval.v1", "delivery.closed.v1", "delivery.opened.v1"),
+        *(
+            "decision.needs_approval.v1",
+            "delivery.closed.v1",
+            "delivery.closed.v2",
+            "delivery.opened.v1",
+        ),
         *("engagement.ended.v1", "engagement.opened.v1", "keys.master_retired.v1"),
         *("keys.master_rotated.v1", "keys.token_retired.v1", "keys.token_rotated.v1"),
         *("log.opened.v1", "member.invited.v1", "member.joined.v1"),

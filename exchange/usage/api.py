@@ -39,6 +39,7 @@ class SumsOut(Body):
     sent_bytes: int
     running: int = Field(description="Uses that have not ended yet")
     ended_unknown: int = Field(description="Uses of which nobody can say how they ended")
+    authorised: int = Field(description="Uses that the platform's store delivered, uncounted")
 
 
 class AllowanceOut(Body):
@@ -48,7 +49,10 @@ class AllowanceOut(Body):
     ceiling: int
     used: int
     left: int
-    resets_at: str | None = Field(description="When it begins anew; null: with a renewal")
+    resets_at: str | None = Field(
+        description="When it begins anew; null: with a renewal, at once if people approve it, "
+        "else when the days that were granted are over"
+    )
 
 
 class GrantUsageOut(SumsOut):

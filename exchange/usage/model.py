@@ -23,7 +23,8 @@ USUAL_DAYS: Final = 30
 class Sums:
     """Sessions, the uses in them, bytes sent, and how uses ended that did not end well.
 
-    `running` have not ended yet; `ended_unknown` never will: their worker was lost.
+    `running` have not ended yet; `ended_unknown` never will: their worker was lost. `authorised`
+    were sent to the platform's store, whose bytes and ends nobody here can count.
     """
 
     sessions: int = 0
@@ -31,6 +32,7 @@ class Sums:
     sent_bytes: int = 0
     running: int = 0
     ended_unknown: int = 0
+    authorised: int = 0
 
 
 @dataclass(frozen=True, slots=True)

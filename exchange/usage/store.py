@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, case, func, literal_column, or_, select
 
-from exchange.access.allowance import counter
+from exchange.access.allowance import AUTHORISED, counter
 from exchange.access.model import Grant
 from exchange.access.store import GRANTS, SESSIONS, USE_ENDS, USES, AccessStore, visible
 from exchange.clock import DAY_MS, now_ms
@@ -30,9 +30,11 @@ _ENDED = and_(USE_ENDS.c.log_id == USES.c.log_id, USE_ENDS.c.use_id == USES.c.id
 _IS_CLOSED = SESSIONS.c.status == "closed"
 
 
-def _of_open(value: Any, *, ended: bool = False) -> Any:
+def _of_open(value: Any, *, ended: bool = False, authorised: bool = False) -> Any:
     """Return a value over the uses of a session that is not summed up yet."""
     query = select(value).select_from(USES)
+    if authorised:
+        query = query.where(USES.c.method == AUTHORISED)
     if ended:
         query = query.join(USE_ENDS, _ENDED)
     return query.where(_IN_SESSION).correlate(SESSIONS).scalar_subquery()
@@ -44,6 +46,10 @@ _SENT = case(
     (_IS_CLOSED, SESSIONS.c.sent_bytes),
     else_=_of_open(func.coalesce(func.sum(USE_ENDS.c.sent_bytes), 0), ended=True),
 )
+_AUTHORISED = case(
+    (_IS_CLOSED, SESSIONS.c.authorised), else_=_of_open(func.count(), authorised=True)
+)
+_RUNNING = case((_IS_CLOSED, 0), else_=_USES - _ENDS - _AUTHORISED)
 _UNKNOWN = case((_IS_CLOSED, SESSIONS.c.ended_unknown), else_=0)
 _SUMS = [
     func.coalesce(value, 0)
@@ -51,8 +57,9 @@ _SUMS = [
         func.count(SESSIONS.c.id),
         func.sum(_USES),
         func.sum(_SENT),
-        func.sum(_USES - _ENDS),
+        func.sum(_RUNNING),
         func.sum(_UNKNOWN),
+        func.sum(_AUTHORISED),
     )
 ]
 _day: ColumnElement[int] = (SESSIONS.c.opened_ms + EAST_MS) // DAY_MS
@@ -98,7 +105,7 @@ class UsageStore:
                 name,
                 int(grant.obligations[name]),
                 used.get(name, 0),
-                next_minute_ms(now) if name == "calls_per_minute" else None,
+                _resets_ms(name, grant, now),
             )
             for name in sorted(set(names.values()) - {"days"})
         ]
@@ -144,6 +151,14 @@ class UsageStore:
         query = visible(query, SESSIONS, caller)
         rows = await self._db.read(lambda c: c.execute(query).all())
         return [DaySums(numbered(int(row[0])), row[1], _sums(row[2:])) for row in rows]
+
+
+def _resets_ms(name: str, grant: Grant, now: int) -> int | None:
+    """Return when an allowance begins anew by itself: for a renewed grant, after its period."""
+    if name == "calls_per_minute":
+        return next_minute_ms(now)
+    is_next_due = now < grant.allowance_until_ms < grant.ends_ms
+    return grant.allowance_until_ms if is_next_due and name != "concurrent" else None
 
 
 def _sums(row: Any) -> Sums:

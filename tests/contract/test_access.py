@@ -212,7 +212,7 @@ async def test_uses_join_one_session_and_its_leaf_sums_them_up(database, world):
         await change(world, SESSIONS, session_id, expires_ms=now_ms())
     closed = await asyncio.gather(close_sessions(parts.ledger), close_sessions(parts.ledger))
     assert sum(closed) == 2
-    summed = {leaf["uses"]: leaf for leaf in judge(database.sql).of("delivery.closed.v1")}
+    summed = {leaf["uses"]: leaf for leaf in judge(database.sql).of("delivery.closed.v2")}
     assert summed[12]["sent_bytes"] == 500
     assert summed[12]["ended_unknown"] == 7
     assert summed[1]["ended_unknown"] == 1
@@ -258,7 +258,7 @@ async def test_a_use_that_is_on_its_way_is_in_the_leaf_or_not_in_the_session(
     monkeypatch.setattr(parts.db, "read", read_then_use)
     assert await close_sessions(parts.ledger) == 1
     assert len(joined) == 1
-    (leaf,) = judge(database.sql).of("delivery.closed.v1")
+    (leaf,) = judge(database.sql).of("delivery.closed.v2")
     held = database.sql("SELECT id FROM uses WHERE session_id = ?", session_id)
     assert leaf["uses"] == len(held) == 1
     assert len(database.sql("SELECT id FROM sessions")) == 2

@@ -11,8 +11,8 @@ from exchange.access.forget_rates import forget_rates
 from exchange.access.record_use import record_use
 from exchange.access.renew_grant import renew_grant
 from exchange.access.running import LEASE_MS, end_lost_uses, end_use, extend_use
-from exchange.access.store import RUNNING
-from exchange.clock import now_ms
+from exchange.access.store import GRANTS, RUNNING
+from exchange.clock import now_ms, rfc3339
 from exchange.errors import Forbidden
 from exchange.ledger.write import Update, Write
 from tests.support.desk import open_world
@@ -70,18 +70,58 @@ async def test_calls_are_counted_one_by_one_and_never_one_too_many(database, wor
     assert judged.count("delivery.opened.v1") == 1  # calls of a quarter of an hour are a session
     error = await refused(use(world, grant))
     assert (error.status_code, error.members["ceiling"], error.members["left"]) == (403, 7, 0)
-    assert error.members["remedies"] == [{"code": "renew_grant", "params": {"grant_id": grant.id}}]
+    [remedy] = error.members["remedies"]
+    params = {"grant_id": grant.id, "at": rfc3339(grant.ends_ms)}
+    assert (remedy["code"], remedy["params"]) == ("renew_grant", params)
+    assert f"exchange grant renew {grant.id}" in remedy["text"]
     assert f"exchange grant renew {grant.id}" in error.hint
 
 
-async def test_a_renewal_brings_a_new_allowance(database, world):
+async def renewed(world, grant, days):
+    await renew_grant(world.parts.desk, world.sme, grant.id, days, {}, None)
+    return await world.parts.store.grant(grant.id)
+
+
+async def test_nobody_renews_a_quota_away(database, world):
     grant = await granted(world, calls=1)
     await use(world, grant)
+    for days in (30, 31, 32):
+        before, grant = grant, await renewed(world, grant, days)
+        assert grant.ends_ms > before.ends_ms
+        error = await refused(use(world, grant))
+        assert error.code == "calls_exhausted"
+    [remedy] = error.members["remedies"]
+    assert remedy["code"] == "wait"
+    assert remedy["params"]["at"] == rfc3339(grant.allowance_until_ms)
+    assert counters(database) == {f"calls:{grant.id}": 1}
+
+    # When the days that were granted first are over, the renewal's own allowance begins, once.
+    over = Update(GRANTS, grant.id, grant.rev, {"allowance_until_ms": now_ms() - 1})
+    await world.parts.ledger.commit(Write(updates=[over]))
+    grant = await world.parts.store.grant(grant.id)
+    await use(world, grant)
     assert (await refused(use(world, grant))).code == "calls_exhausted"
-    await renew_grant(world.parts.desk, world.sme, grant.id, 60, {}, None)
-    renewed = await world.parts.store.grant(grant.id)
-    await use(world, renewed)
-    assert (await refused(use(world, renewed))).code == "calls_exhausted"
+    later = await renewed(world, grant, 60)
+    assert (await refused(use(world, later))).code == "calls_exhausted"
+    assert counters(database) == {f"calls:{grant.id}": 1, f"calls:{grant.id}:3": 1}
+    assert (later.allowance, later.allowance_until_ms) == (3, grant.ends_ms)
+
+
+async def test_a_renewal_that_people_approve_brings_a_new_allowance_at_once(database, world):
+    anna = await world.member(world.platform.org_id, "approver")
+    world.offering = await world.publish(approval="provider", approvers=1, limits={"calls": 1})
+    asked = await world.ask()
+    grant = (await world.approve(asked.request_id, anna)).answer.grant
+    await use(world, grant)
+    error = await refused(use(world, grant))
+    assert error.members["remedies"][0]["params"] == {"grant_id": grant.id}
+    assert "approved" in error.hint
+    waits = await world.renew(grant.id, 60)
+    assert (await refused(use(world, grant))).code == "calls_exhausted"
+    await world.approve(waits.request_id, anna)
+    grant = await world.parts.store.grant(grant.id)
+    await use(world, grant)
+    assert (await refused(use(world, grant))).code == "calls_exhausted"
     assert counters(database) == {f"calls:{grant.id}": 1, f"calls:{grant.id}:1": 1}
 
 
@@ -105,7 +145,9 @@ async def test_a_rate_is_of_a_minute_of_the_clock(database, world, monkeypatch):
         assert (error.code, error.status_code) == ("rate_exceeded", 429)
         seconds = 60 - (moment - noon) // 1000 % 60 + 1
         assert error.headers == {"Retry-After": str(seconds)}
-        assert error.members["remedies"] == [{"code": "wait", "params": {"seconds": seconds}}]
+        [remedy] = error.members["remedies"]
+        assert (remedy["code"], remedy["params"]) == ("wait", {"seconds": seconds})
+        assert str(seconds) in remedy["text"]
 
 
 async def test_counters_of_minutes_that_are_over_go(database, world, monkeypatch):
@@ -126,7 +168,8 @@ async def test_bytes_are_reserved_and_what_was_not_sent_comes_back(database, wor
     first, second = await use(world, grant, FILE), await use(world, grant, FILE)
     error = await refused(use(world, grant, FILE))
     assert (error.code, error.members["left"]) == ("bytes_exhausted", 50)
-    assert error.members["remedies"][0] == {"code": "narrow_range", "params": {"bytes": 50}}
+    assert error.members["remedies"][0]["code"] == "narrow_range"
+    assert error.members["remedies"][0]["params"] == {"bytes": 50}
     await use(world, grant, replace(FILE, last_byte=49))
     await end_use(world.parts.store, first, 30, complete=False)
     assert counters(database) == {f"bytes:{grant.id}": 180}

@@ -1,5 +1,6 @@
 """What was used, on both databases: the same that uses and leaves say, to whom it concerns."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -80,9 +81,26 @@ async def test_sums_are_the_same_before_and_after_a_session_is_closed(database, 
     assert await close_sessions(world.parts.ledger) == 2
     found = await usage.of_grant(grant)
     assert found.sums == Sums(sessions=2, uses=4, sent_bytes=141, ended_unknown=1)
-    leaves = judge(database.sql).of("delivery.closed.v1")
+    leaves = judge(database.sql).of("delivery.closed.v2")
     assert sum(leaf["sent_bytes"] for leaf in leaves) == 141
     assert sum(leaf["uses"] for leaf in leaves) == 4
+
+
+async def test_what_the_platforms_store_delivers_is_neither_running_nor_lost(
+    database, world, usage
+):
+    grant = await granted(world)
+    await use(world, grant, sent=100)
+    await use(world, grant, replace(FILE, method="authorised"))
+    found = await usage.of_grant(grant)
+    assert found.sums == Sums(sessions=1, uses=2, sent_bytes=100, authorised=1)
+    for (session_id,) in database.sql("SELECT id FROM sessions"):
+        await move(world, session_id, expires_ms=now_ms())
+    assert await close_sessions(world.parts.ledger) == 1
+    found = await usage.of_grant(grant)
+    assert found.sums == Sums(sessions=1, uses=2, sent_bytes=100, authorised=1)
+    [leaf] = judge(database.sql).of("delivery.closed.v2")
+    assert (leaf["uses"], leaf["authorised"], leaf["ended_unknown"]) == (2, 1, 0)
 
 
 async def test_a_grant_that_nobody_used(world, usage):

@@ -46,10 +46,13 @@ def granted(sme, offering) -> str:
 
 
 def call(sme, grant: str, path: str, method="GET", **options) -> httpx.Response:
-    headers = {"Authorization": f"Bearer {sme.token(f'grant:{grant}')}"}
     return sme.http.request(
-        method, f"/gateway/grants/{grant}/call/{path}", headers=headers, **options
+        method, f"/gateway/grants/{grant}/call/{path}", headers=headers(sme, grant), **options
     )
+
+
+def headers(sme, grant: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {sme.token(f'grant:{grant}')}"}
 
 
 def test_a_call_goes_through_and_its_use_is_told_to_the_platform(platform, sme, service):
@@ -116,7 +119,7 @@ def test_a_revocation_cuts_a_running_call(platform, sme, service):
 
 
 def test_an_answer_longer_than_the_bytes_left_is_refused_and_not_cut(platform, sme, service):
-    sizes = iter((600, 600, 400))
+    sizes = iter((600, 600, 600, 400))
 
     async def act(visit: Visit, came: Came) -> None:
         await visit.send(upstream_answer(bytes(next(sizes))))
@@ -130,13 +133,20 @@ def test_an_answer_longer_than_the_bytes_left_is_refused_and_not_cut(platform, s
     said = refused.json()
     assert (refused.status_code, said["type"]) == (403, "urn:exchange:problem:bytes_exhausted")
     assert (said["ceiling"], said["left"]) == (1000, 400)
-    assert said["remedies"] == [{"code": "renew_grant", "params": {"grant_id": grant}}]
+    [remedy] = said["remedies"]
+    assert remedy["code"] == "renew_grant"
+    assert remedy["text"] == said["hint"]
+    asked = {**headers(sme, grant), "Accept-Language": "zh"}
+    in_chinese = sme.http.get(f"/gateway/grants/{grant}/call/x", headers=asked).json()
+    assert "剩余400字节" in in_chinese["detail"]
+    assert f"exchange grant renew {grant}" in in_chinese["hint"]
+    assert in_chinese["remedies"][0]["text"].startswith("为授权续期")
     for _ in range(200):  # its end is noted soon after
         used = sme.get(f"/v1/grants/{grant}/usage")
         if not used["running"]:
             break
         time.sleep(0.05)
-    assert (used["uses"], used["sent_bytes"]) == (2, 600)
+    assert (used["uses"], used["sent_bytes"]) == (3, 600)
     assert len(call(sme, grant, "c").content) == 400
 
 
@@ -167,6 +177,7 @@ def test_the_client_calls_and_says_what_would_help(platform, sme, service):
         with pytest.raises(Refused) as refused:
             client.call(grant, "stats")
     assert refused.value.document["remedies"][0]["code"] == "renew_grant"
+    assert f"exchange grant renew {grant}" in str(refused.value)
     assert [came.target for came in service.came] == ["/stats/a%20b?by=carrier", "/query", "/stats"]
 
 

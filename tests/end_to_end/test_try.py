@@ -135,8 +135,9 @@ def test_a_service_is_called_by_the_command_told_until_the_try_is_used_up(run, p
         renewal = told_next(run("try", made["id"]))
         assert renewal[:6] == ["exchange", "grant", "renew", words[3], "--days", "7"]
         run(*renewal[1:])
-        assert told_next(run("try", made["id"])) == words
-        run(*words[1:])
+        assert "A new allowance begins at" in run(*words[1:], code=1)
+        assert told_next(run("try", made["id"])) == ["exchange", "grant", "usage", words[3]]
+        assert len(service.came) == 2
 
 
 def test_a_program_tries_it(server, offering):

@@ -168,7 +168,7 @@ def judge_rows(sql: Sql, log: Judged, moved_ends: Collection[str] = ()) -> None:
     opened = sql("SELECT id, status FROM sessions")
     assert named("session_id", "delivery.opened.v1") == sorted(row[0] for row in opened)
     closed = sorted(row[0] for row in opened if row[1] == "closed")
-    assert named("session_id", "delivery.closed.v1") == closed
+    assert named("session_id", "delivery.closed.v2") == closed
 
     hooks = sql("SELECT id, status FROM webhooks")
     assert named("webhook_id", "webhook.registered.v1") == sorted(row[0] for row in hooks)

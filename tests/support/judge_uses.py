@@ -72,7 +72,7 @@ def judge_uses(
     assert running.keys().isdisjoint(ends), "a use runs that has ended"
     sessions = _judge_sessions(sql, log, uses)
     _judge_counters(sql, uses, sessions, _Spent(ends, running, seen or {}))
-    closed = len(log.of("delivery.closed.v1"))
+    closed = len(log.of("delivery.closed.v2"))
     return Counted(uses, len(running), len(uses) - len(ends), closed)
 
 
@@ -97,7 +97,7 @@ def _judge_sessions(sql: Sql, log: Judged, uses: Sequence[Use]) -> Counter[str]:
     for use in uses:
         of_session[use.session_id].append(use)
     assert of_session.keys() == {row[0] for row in rows}, "a session without a use, or the reverse"
-    leaves = {leaf["session_id"]: leaf for leaf in log.of("delivery.closed.v1")}
+    leaves = {leaf["session_id"]: leaf for leaf in log.of("delivery.closed.v2")}
     for session_id, grant_id, client_id, status, count in rows:
         own = of_session[session_id]
         assert {(use.grant_id, use.client_id) for use in own} == {(grant_id, client_id)}

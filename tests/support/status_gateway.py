@@ -63,6 +63,9 @@ class ClaimsDoor:
     async def record(self, _use: Use) -> str:
         raise NotImplementedError("it delivers nothing")
 
+    async def count(self, delivery: Delivery) -> None:
+        raise AssertionError("no grant here has a rate")
+
     async def extend(self, _use_id: str, _more: int) -> None:
         raise NotImplementedError("it delivers nothing")
 

@@ -43,7 +43,12 @@ class Answer:
 
 
 async def visit(
-    app, pieces: Iterable[bytes | float | None] = (b"",), method="POST", path="/v1/x", headers=()
+    app,
+    pieces: Iterable[bytes | float | None] = (b"",),
+    method="POST",
+    path="/v1/x",
+    headers=(),
+    **more,
 ) -> Answer:
     """Send one request; a number among the pieces is a pause in seconds, None a hang-up."""
     waiting = list(pieces)
@@ -66,9 +71,23 @@ async def visit(
         "raw_path": path.encode(),
         "query_string": b"",
         "headers": list(headers),
+        **more,
     }
     await Guard(app, SETTINGS)(scope, receive, answer.send)
     return answer
+
+
+@pytest.mark.parametrize(
+    ("version", "hosts", "status"),
+    [("1.1", 0, 400), ("1.1", 1, 200), ("1.1", 2, 400), ("1.0", 0, 200), ("1.0", 2, 400)],
+)
+async def test_a_request_names_its_host_once(version, hosts, status):
+    """RFC 9112 section 3.2."""
+    headers = [(b"host", b"exchange.example")] * hosts
+    answer = await visit(read_all, headers=headers, http_version=version)
+    assert answer.status == status
+    if status == 400:
+        assert answer.problem()["type"].endswith("host_refused")
 
 
 async def read_all(scope, receive, send) -> None:

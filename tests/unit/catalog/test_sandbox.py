@@ -68,6 +68,14 @@ def test_what_is_harmless_and_open_may_be_one(terms):
     assert terms_of(kept.as_document()) == kept
 
 
+REDIRECTED = {
+    "connector": "s3",
+    "connection": "con_" + "0" * 26,
+    "path": "a",
+    "delivery": "redirect",
+}
+
+
 @pytest.mark.parametrize("base", [DATASET, SERVICE], ids=["dataset", "service"])
 @pytest.mark.parametrize(("harm", "told"), HARMS)
 def test_what_is_not_is_refused_in_clear_words(base, harm, told):
@@ -83,6 +91,10 @@ def test_what_is_not_is_refused_in_clear_words(base, harm, told):
         (SERVICE | {"limits": {"bytes": 9}}, "limits.calls"),
         (SERVICE | {"limits": {"calls_per_minute": 9}, "max_sessions": 9}, "limits.calls"),
         (SERVICE | {"kind": "technology", "limits": {}}, "limits.calls"),
+        (SERVICE | {"limits": {"calls": 1001}}, "limits.calls <= 1000"),
+        (DATASET | {"max_sessions": 101}, "max_sessions <= 100"),
+        (DATASET | {"limits": {"bytes": (1 << 30) + 1}}, "limits.bytes <= 1073741824"),
+        (DATASET | {"source": REDIRECTED}, "delivery stream"),
     ],
 )
 def test_a_try_has_an_end(terms, told):

@@ -63,3 +63,13 @@ def test_others_are_refused_in_words_of_ours(kind, source):
         source_of(source, kind)
     shown = _not_valid(refused.value.errors()).problem()
     assert "planted" not in str(shown)
+
+
+@pytest.mark.parametrize(
+    "rule", ["GET /a/**/b", "PURGE /a", "GET /a/../b", "GET /a//b", "GET /%7ea", "GET /a?b=c"]
+)
+def test_limits_name_paths_that_the_gateway_can_read(rule):
+    for good in ("GET /stats/*", "POST /query"):
+        OfferingIn(**TERMS, kind="compute", source=HTTP, limits={"paths": [good]})
+    with pytest.raises(ValidationError, match=r"limits\.paths: "):
+        OfferingIn(**TERMS, kind="compute", source=HTTP, limits={"paths": [rule]})

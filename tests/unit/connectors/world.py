@@ -107,6 +107,9 @@ class MemoryDoor:
         finally:
             self.watching.discard(event)
 
+    async def count(self, delivery: Delivery) -> None:
+        raise AssertionError("no grant here has a rate")
+
     async def extend(self, use_id: str, more_bytes: int) -> None:
         self._require("extend")
         self.extended.append((use_id, more_bytes))
