@@ -46,6 +46,7 @@ bench: .venv/dev.done ## requests, grants, decisions a second, and searches, on 
 	$(BIN)/python -m tests.benchmarks.bench_search
 	$(BIN)/python -m tests.benchmarks.bench_log
 	$(BIN)/python -m tests.benchmarks.bench_gateway
+	$(BIN)/python -m tests.benchmarks.bench_gateway --profile
 	$(BIN)/python -m tests.benchmarks.bench_revocation
 
 .PHONY: campaign

@@ -7,6 +7,8 @@ from typing import IO, Any
 
 from exchange.cli.output import err, plain
 from exchange.client import transfer, uploading
+from exchange.client.core import is_passing
+from exchange.client.errors import NotReachable, Refused
 from exchange.client.session import Session
 from exchange.client.transfer import Progress
 
@@ -110,8 +112,10 @@ def _bar(what: str = "", hint: str = GOES_ON) -> Iterator[Progress]:
     name = TextColumn("  {task.description}", markup=False)
     tasks: dict[str, Any] = {}
     with Bars(name, BarColumn(), DownloadColumn(), TransferSpeedColumn(), console=err) as bars:
+        arrived: dict[str, bool] = {}
 
         def told(file: str, done: int, total: int) -> None:
+            arrived[file] = 0 < done < total
             if file not in tasks:
                 tasks[file] = bars.add_task(what + file, total=total or None)
             bars.update(tasks[file], completed=done)
@@ -120,4 +124,8 @@ def _bar(what: str = "", hint: str = GOES_ON) -> Iterator[Progress]:
             yield told
         except KeyboardInterrupt:
             err.print(f"  Stopped. {hint}".rstrip())
+            raise
+        except (NotReachable, Refused) as error:
+            if hint and is_passing(error) and any(arrived.values()):
+                err.print(f"  {hint}")
             raise

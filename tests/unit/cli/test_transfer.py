@@ -98,7 +98,9 @@ def test_nothing_is_kept_of_a_file_that_is_not_as_published(gateway, error, tmp_
         (Gateway(DATA[:10], OSError(28, "No space left on device")), OSError),
     ],
 )
-def test_of_a_file_that_was_cut_what_is_here_stays_for_another_attempt(gateway, error, tmp_path):
+def test_of_a_file_that_was_cut_what_is_here_stays_for_another_attempt(
+    gateway, error, tmp_path, capsys
+):
     (tmp_path / "data.bin").write_bytes(b"of yesterday")
     with pytest.raises(error), at(gateway) as me:
         download(me, "g", tmp_path)
@@ -106,6 +108,8 @@ def test_of_a_file_that_was_cut_what_is_here_stays_for_another_attempt(gateway, 
     [part] = tmp_path.glob("*.part")
     assert part.name == f"data.bin.{hashlib.sha256(DATA).hexdigest()[:16]}.part"
     assert DATA.startswith(part.read_bytes())
+    goes_on = "the same command goes on from there" in capsys.readouterr().err
+    assert goes_on == (error in (NotReachable, KeyboardInterrupt))
     with at(Gateway(DATA)) as me:
         download(me, "g", tmp_path)
     assert (tmp_path / "data.bin").read_bytes() == DATA
