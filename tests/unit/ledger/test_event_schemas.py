@@ -42,7 +42,7 @@ ENVELOPE = {
     "dataschema": r"urn:exchange:schema:[a-z_.0-9]+",
     "nonce": "[0-9a-f]{32}",
 }
-FORMER = {"grant.revoked.v1"}  # of entries that are in logs already
+FORMER = {"delivery.closed.v1", "grant.revoked.v1"}  # of entries that are in logs already
 NAMES = ("Flights", "Yearly", "航班", "data.bin", "software_it_services", "Anna")
 
 
