@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from fastapi import Request, Response
+from starlette.requests import Request
+from starlette.responses import Response
 
 from connectors.files import FileSource
 from connectors.gateway.door import Delivery, DoorRefused, DoorUnavailable, FileObject, Use
