@@ -101,6 +101,26 @@ def profile_token(
         typer.echo(token)
 
 
+@app.command("headers")
+def profile_headers(
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="Such as GET")],
+    url: Annotated[str, typer.Argument(metavar="URL")],
+    profile: ProfilePath = DEFAULT_PROFILE,
+    scope: Annotated[str, typer.Option(help="Scopes; a grant's URL says which grant")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Print the headers of one request, for curl -H @FILE: a token and the proof that goes with it.
+
+    They are good once, within minutes. Of the token endpoint it is the proof alone.
+    """
+    with session(profile, as_json=as_json) as me:
+        headers = me.headers(method.upper(), url, scope)
+    if as_json:
+        print_json(headers)
+    else:
+        typer.echo("\n".join(f"{name}: {value}" for name, value in headers.items()))
+
+
 @app.command("assertion")
 def profile_assertion(profile: ProfilePath = DEFAULT_PROFILE, as_json: AsJson = False) -> None:
     """Print a client assertion (RFC 7523), good once and for a minute, for curl."""

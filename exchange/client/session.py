@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from exchange.client.core import Core, as_json, checked
+from exchange.client.core import TOKEN_PATH, Core, as_json, checked
 from exchange.client.errors import NotAnExchange, NotReachable, Refused
 from exchange.client.flow import Flow, Pause, Send, Step, T, Work
 from exchange.client.profile import Profile
@@ -21,6 +21,8 @@ SECONDS = 30
 """How long the exchange may take for one piece, unless a verb says otherwise."""
 
 Refusal = Refused  # as the command's verbs call it
+
+GRANTS = "/gateway/grants/"
 
 
 class Session:
@@ -75,6 +77,19 @@ class Session:
         `grant:ID` as scope gives one for that grant's deliveries. Raises Refusal.
         """
         return self.run(self.core.token(scope, bound=False)).value
+
+    def headers(self, method: str, url: str, scope: str = "") -> dict[str, str]:
+        """Return what one request shows: a token with its proof; at the token endpoint the proof.
+
+        The URL of a grant at the gateway takes that grant's token. Raises Refusal.
+        """
+        path = httpx.URL(url).path
+        if path.startswith(GRANTS):
+            scope = f"grant:{path.removeprefix(GRANTS).partition('/')[0]}"
+        token = self.run(self.core.token(scope))
+        if path == TOKEN_PATH:  # the answer just now brought the nonce
+            return {"DPoP": self.core.possession.proof(method, url)}
+        return self.core.shows(token, method, url)
 
     def sign_in(self) -> None:
         """Get a token, as every request does that needs one; raises Refusal."""

@@ -16,7 +16,7 @@ from exchange.ledger.evolve import commit_fresh
 from exchange.ledger.ledger import Ledger
 from exchange.ledger.once import first_outcome, idempotency
 from exchange.ledger.write import Insert, Met, Update, Write
-from exchange.participants.model import Client, Member, Organisation
+from exchange.participants.model import PLAIN, Client, Member, Organisation, Profile
 from exchange.participants.register_client import client_write, room_for_a_client
 from exchange.participants.store import MEMBERS, ORGANISATIONS, Participants, acting
 
@@ -105,6 +105,7 @@ async def accept_invitation(
     invitation: str,
     client_name: str,
     jwks: Mapping[str, Any],
+    profile: Profile = PLAIN,
     idempotency_key: str | None = None,
 ) -> tuple[Member, Client]:
     """Make the invited person a member, with a client of theirs that holds these public keys.
@@ -113,7 +114,7 @@ async def accept_invitation(
     """
     digest = _hash(invitation)
     client_id = new_id("cli")
-    body = {"jwks": jwks, "name": client_name}
+    body = {"jwks": jwks, "name": client_name, "dpop_bound": profile.dpop_bound}
     once = idempotency(f"invitation:{digest}", idempotency_key, body, client_id)
 
     async def build() -> Write:
@@ -140,6 +141,7 @@ async def accept_invitation(
             jwks,
             set_by=client_id,
             member_id=member.id,
+            profile=profile,
         )
         return Write(
             [joined, *made.events],

@@ -42,7 +42,7 @@ def run(script: str, folder: Path, server: ExchangeServer) -> str:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
@@ -97,7 +97,7 @@ def test_the_curl_snippet(newcomer):
     said = run(snippets()["curl"], *newcomer)
     assert '"status":"ok"' in said
     assert '"token_endpoint"' in said
-    assert '"token_type":"Bearer"' in said.replace(" ", "")
+    assert '"token_type":"DPoP"' in said.replace(" ", "")
     assert "purpose_not_allowed" in said
     assert "2026-01-02,1340" in said  # whole
     assert '"status":"approved"' in said

@@ -46,7 +46,9 @@ class ClientIn(Body):
         "jwt_bearer, the grant of RFC 7523 section 2.1, for Delta Sharing's private-key profiles",
     )
     dpop_bound_access_tokens: bool = Field(
-        False, description="Whether its tokens are good with a proof of its key only (RFC 9449)"
+        True,
+        description="Whether its tokens are good with a proof of its key only (RFC 9449); false "
+        "lets it have bearer tokens as well",
     )
 
 

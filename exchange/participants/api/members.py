@@ -26,7 +26,7 @@ from exchange.participants.api.organisations import (
 )
 from exchange.participants.change_member import remove_member, set_member_roles
 from exchange.participants.invite_member import accept_invitation, invite_member
-from exchange.participants.model import Member, MemberRole
+from exchange.participants.model import Member, MemberRole, Profile
 from exchange.participants.store import Participants
 
 MemberId = Annotated[str, Path(pattern=f"^mbr_{BODY_PATTERN}$", examples=["mbr_" + "0" * 26])]
@@ -66,6 +66,9 @@ class AcceptIn(Body):
     )
     name: Name = Field("first client", description="What to call this client")
     jwks: Jwks
+    dpop_bound_access_tokens: bool = Field(
+        True, description="As of POST /v1/organisations/ID/clients"
+    )
 
 
 class MemberOut(Body):
@@ -190,6 +193,7 @@ def router(ledger: Ledger, participants: Participants) -> APIRouter:
             invitation=body.invitation,
             client_name=body.name,
             jwks=read_jwks(body.jwks),
+            profile=Profile(dpop_bound=body.dpop_bound_access_tokens),
             idempotency_key=idempotency_key,
         )
         return JoinedOut(member=_member_out(member), client=client_out(client))
