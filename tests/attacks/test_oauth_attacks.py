@@ -30,7 +30,7 @@ EVIL = "https://evil.example"
 
 
 @pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "nOnE", "", None])
-async def test_alg_none(world, algorithm):
+async def test_alg_none_cve_2026_28802(world, algorithm):
     header = {"alg": algorithm, "kid": world.client_key["kid"]}
     for signature in ("", b64(b"\0"), b64(bytes(64))):
         unsigned = forge(header, world.claims()) + signature
@@ -38,7 +38,7 @@ async def test_alg_none(world, algorithm):
     refused(await world.post(world.assertion(header={"kid": world.client_key["kid"]})))
 
 
-async def test_hs256_with_the_public_key(world):
+async def test_hs256_with_the_public_key_cve_2024_37568(world):
     """The classic confusion: the public key, which anyone has, as an HMAC secret."""
     public = jwk.import_key(public_jwks(world.client_key)["keys"][0])
     pem = public.public_key.public_bytes(
@@ -65,7 +65,7 @@ async def test_header_members_of_the_wrong_type(world, value):
         refused(await world.post(world.assertion(header=header)))
 
 
-async def test_key_in_the_header_jwk(world):
+async def test_key_in_the_header_jwk_cve_2026_27962(world):
     """The attacker signs with a key of theirs and sends the key along (CVE-2026-27962)."""
     attacker = generate_client_key()
     public = public_jwks(attacker)["keys"][0]
@@ -86,7 +86,7 @@ async def test_key_by_reference_in_the_header(world, name):
 
 
 @pytest.mark.parametrize("crit", [["exp"], ["b64"], ["bork"], [], "exp", None])
-async def test_unknown_crit(world, crit):
+async def test_unknown_crit_cve_2025_59420(world, crit):
     """CVE-2025-59420: an extension that must be understood was ignored."""
     header = {"alg": "ES256", "kid": world.client_key["kid"], "crit": crit, "bork": 1, "b64": False}
     refused(await world.post(world.assertion(header=header)))
