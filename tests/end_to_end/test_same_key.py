@@ -33,7 +33,7 @@ def size(world: World) -> int:
 
 def made(document: dict[str, Any]) -> tuple[Any, Any]:
     """What an answer says was made: its id, and the version of an offering."""
-    for name in ("member", "client"):
+    for name in ("member", "client", "invitation"):
         document = document.get(name, document)
     return document["id"], document.get("version")
 
