@@ -38,6 +38,7 @@ HARMLESS: Final = frozenset(
         *("request.answered.v1", "request.appealed.v1", "request.approved.v1"),
         *("request.commented.v1", "request.lapsed.v1", "request.questioned.v1"),
         *("request.rejected.v1", "request.reminded.v1", "request.withdrawn.v1"),
+        "token.revoked.v1",  # one token, given up by its client: the grant stands
         *("webhook.paused.v1", "webhook.registered.v1", "webhook.removed.v1"),
     )
 )
