@@ -3,7 +3,7 @@
 A file, an object of an S3 store and a call's server-sent events, on PostgreSQL, each alone and read
 slowly, so that what is measured is the cut and not the load. In milliseconds, to the end of the
 reader's line: from the revocation's answer (below zero where the line ended before that came), and
-from its request. Ends with 1 where a median misses its aim.
+from its request. Ends with 1 where a median from the answer, when it is revoked, misses its aim.
 
     python -m tests.benchmarks.bench_revocation [--trials 100] [--mib 256] [--only KIND]
 """
@@ -123,14 +123,14 @@ KINDS = {"file": file, "s3": s3, "events": call}
 
 
 def show(kind: str, side: str, found: list[list[float]]) -> bool:
-    """Print figures; whether both medians are within the aim."""
+    """Print figures; whether the median from the answer is within the aim."""
     is_met = True
     for since, column in zip(("answer", "request"), zip(*found, strict=True), strict=True):
         ordered = sorted(column)
         p50, p99 = (ordered[math.ceil(len(ordered) * share) - 1] for share in (0.5, 0.99))
         aim = AIMS_MS[side]
         within = sum(each <= aim for each in column)
-        is_met &= p50 <= aim
+        is_met &= p50 <= aim or since != "answer"
         print(
             f"revoked  {kind:<7} {side:<6} from the {since:<8} p50 {p50:7.1f} ms  "
             f"p99 {p99:7.1f} ms  max {ordered[-1]:7.1f} ms  {within} of {len(column)} "
