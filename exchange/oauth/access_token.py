@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
+from exchange.clock import rfc3339
 from exchange.formats.tokens import GRANT_SCOPE
 from exchange.oauth.keys import TokenKeys
 from exchange.oauth.model import ApiScopes, GrantForToken, OneGrant, Party, Refused, Terms
@@ -28,8 +29,13 @@ def grant_terms(asked: OneGrant, grant: GrantForToken, settings: Settings, now_m
     if lifetime <= 0:
         raise Refused("access_denied", "The grant has ended.")
     details = [_narrowed(each, asked) for each in grant.authorization_details]
-    told = {"authorization_details": details}
-    claims = {"grant_id": grant.grant_id, **told, **grant.status}
+    claims = {
+        "grant_id": grant.grant_id,
+        "authorization_details": details,
+        **grant.status,
+    }
+    # A grant that stands may last for less than was asked for just now: the answer says until when.
+    told = {"authorization_details": details, "grant_ends_at": rfc3339(grant.ends_ms)}
     return Terms(settings.connector_url, GRANT_SCOPE + grant.grant_id, lifetime, claims, told)
 
 

@@ -73,6 +73,8 @@ async def test_a_token_of_a_standing_grant_adds_no_leaf(database, web, world, pr
     again = (await program.ask(authorization_details=details(world))).json()
     assert again["grant_id"] == first["grant_id"]
     assert "receipt" not in again
+    longer = (await program.ask(authorization_details=details(world, days=60))).json()
+    assert longer["grant_ends_at"] == first["grant_ends_at"]  # renewing is another request
     by_id = details(world, offering=None, purpose=None, days=None, grant_id=first["grant_id"])
     named = (await program.ask(authorization_details=by_id)).json()
     assert named["authorization_details"] == first["authorization_details"]

@@ -82,6 +82,7 @@ class TokenAnswer(BaseModel):
     scope: str = Field(examples=["catalog requests"])
     authorization_details: list[dict[str, Any]] | None = None
     grant_id: str | None = None
+    grant_ends_at: str | None = Field(None, description="Of a token for a grant")
     access_request: str | None = Field(None, description="Its id")
     receipt: str | None = Field(
         None, description="Of a grant that was given just now: proves that the log holds it"
