@@ -55,6 +55,7 @@ campaign: .venv/dev.done ## long fault, fuzz and memory runs (an hour or more)
 	$(BIN)/python -m tests.campaigns.call_kills --kills 500
 	$(BIN)/python -m tests.campaigns.quota_edge --rounds 100
 	$(BIN)/python -m tests.campaigns.fuzz_routes
+	$(BIN)/python -m tests.campaigns.fuzz_oauth
 	$(BIN)/python -m tests.campaigns.policy_memory
 	$(BIN)/python -m tests.campaigns.races 200
 	$(BIN)/python -m tests.campaigns.stories
