@@ -37,8 +37,9 @@ class TokenKeyState:
 
 def token_key_state(keys: TokenKeys) -> list[TokenKeyState]:
     """Return how the keys stand, the newest first."""
+    schedule = keys.schedule  # looks at the file, before it is asked which of them signs
     _, signing = keys.signing
-    return [TokenKeyState(kid, kid == signing, since) for kid, since in keys.schedule]
+    return [TokenKeyState(kid, kid == signing, since) for kid, since in schedule]
 
 
 async def rotate_token_keys(

@@ -128,7 +128,9 @@ def router(
         return client_out(await disable_client(ledger, participants, caller, client_id))
 
     @routes.post("/clients/{client_id}/approve", responses=problems(401, 403, 404, 409, 422, 503))
-    async def post_approve(client_id: ClientId, caller: Annotated[Caller, operator]) -> ClientOut:
+    async def post_approve_client(
+        client_id: ClientId, caller: Annotated[Caller, operator]
+    ) -> ClientOut:
         """Let a client that was registered by an invitation get tokens (operator)."""
         decided = await decide_client(ledger, participants, caller, client_id, approve=True)
         return client_out(decided)
@@ -220,7 +222,7 @@ def router(
         "/client-invitations/{invitation_id}/withdraw",
         responses=problems(401, 403, 404, 409, 422, 503),
     )
-    async def post_withdraw(
+    async def post_withdraw_client_invitation(
         invitation_id: InvitationId, caller: Annotated[Caller, manager]
     ) -> ClientInvitationOut:
         """Withdraw an invitation of a program that nobody used (owner, or operator)."""

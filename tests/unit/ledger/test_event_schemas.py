@@ -17,15 +17,31 @@ from exchange.access.record_use import record_use
 from exchange.access.revoke_grant import end_grants
 from exchange.access.running import end_use
 from exchange.asked import Asked
+from exchange.clock import now_ms
 from exchange.connections.rotate_master import retire_master, rotate_master
 from exchange.formats import canonical
+from exchange.formats.tokens import ApiToken, generate_client_key, public_jwks
+from exchange.oauth.keys import schedule_token_key
+from exchange.oauth.model import Party
+from exchange.oauth.revoke import revoke_token
+from exchange.oauth.rotate_keys import retire_token_keys, rotate_token_keys
 from exchange.outward.allow import AllowList
+from exchange.participants.change_client import add_key, replace_secret
 from exchange.participants.change_member import remove_member, set_member_roles
+from exchange.participants.decide_client import decide_client
 from exchange.participants.end_engagement import end_engagement, end_engagements
+from exchange.participants.invite_client import (
+    invite_client,
+    register_invited_client,
+    withdraw_client_invitation,
+)
+from exchange.participants.model import Profile
 from exchange.participants.record_read import ReadRecorder
+from exchange.participants.register_client import register_client
+from exchange.participants.secrets import make_secret
 from exchange.webhooks.register_webhook import register_webhook, remove_webhook
 from tests.support.connections import STORE, Platform, keys
-from tests.support.desk import open_world
+from tests.support.desk import JWKS, open_world
 from tests.support.judge import judge
 from tests.support.ledgers import open_exchange
 
@@ -35,7 +51,7 @@ ENVELOPE = {
     "specversion": r"1\.0",
     "id": r"evt_[0-9a-z]{4}_[0-9a-hjkmnp-tv-z]{26}",
     "source": r"urn:exchange:log:\S+",
-    "type": r"exchange\.[a-z_]+\.[a-z_]+\.v[12]",
+    "type": r"exchange\.[a-z_]+\.[a-z_]+\.v[123]",
     "subject": r"[a-z0-9_]+",
     "time": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z",
     "datacontenttype": "application/json",
@@ -77,6 +93,8 @@ async def tell(sqlite, parts):
     await hook(sqlite, parts, world.sme)
     await connect(world)
     await engage(sqlite, world)
+    await clients(world)
+    await tokens(world)
     await world.disable(world.sme.client_id)
     owner = await world.member(world.sme.org_id, "owner")
     anna = await world.member(world.sme.org_id, "developer", by=owner)
@@ -142,6 +160,42 @@ async def connect(world):
     await rotate_master(*chain, world.operator)
     await platform.remove(made.id)
     await retire_master(*chain, world.operator)
+
+
+async def clients(world):
+    """A program that comes in by an invitation, one that is turned away; keys, a secret."""
+    parts, by, org = world.parts, world.operator, world.sme.org_id
+    chain = (parts.ledger, parts.participants)
+    unused, _ = await invite_client(*chain, by, org)
+    await withdraw_client_invitation(*chain, by, unused.id)
+    for approve in (True, False):
+        _, token = await invite_client(*chain, by, org, may_have_secret=True)
+        more = {"name": "Flights", "jwks": JWKS, "profile": Profile(dpop_bound=True)}
+        waiting = await register_invited_client(*chain, token=token, **more)
+        await decide_client(*chain, by, waiting.id, approve=approve)
+        if approve:
+            key = public_jwks(generate_client_key())["keys"][0]
+            await add_key(*chain, by, waiting.id, key)
+    secret = make_secret(parts.secret_key)
+    kept = Profile("client_secret_basic", secret_hash=secret.hash)
+    program = {"name": "a", "jwks": {"keys": []}, "profile": kept}
+    made = await register_client(*chain, by, org, **program)
+    await replace_secret(*chain, by, made.id, make_secret(parts.secret_key))
+
+
+async def tokens(world):
+    """A token that is given up; keys of tokens, rotated and retired."""
+    parts = world.parts
+    client = await parts.participants.client(world.sme.client_id)
+    consumer = await parts.participants.organisation(world.sme.org_id)
+    now = now_ms() // 1000
+    token = ApiToken(client.id, consumer.id, frozenset(), "jti", now, now + 300, None)
+    assert await revoke_token(parts.ledger, Party(client, consumer), token)
+    chain = (parts.ledger, parts.token_keys, world.operator)
+    await rotate_token_keys(*chain, at_once=False)
+    for kid, _ in parts.token_keys.schedule:
+        schedule_token_key(parts.token_keys.path, kid, 0)
+    await retire_token_keys(*chain)
 
 
 async def hook(sqlite, parts, caller):
