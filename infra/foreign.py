@@ -49,7 +49,7 @@ class ForeignClients:
         return advice
 
 
-def _fill_node(clients: ForeignClients, run: Run) -> str | None:
+def fill_node(clients: ForeignClients, run: Run) -> str | None:
     if not shutil.which("node") or not shutil.which("npm"):
         return "install Node.js 20 or later with npm (Debian: apt install nodejs npm)"
     for name in ("package.json", "package-lock.json"):
@@ -77,7 +77,7 @@ CLIENTS = (
         FOLDER / "openid_client",
         5,
         "a client in JavaScript",
-        _fill_node,
+        fill_node,
     ),
     ForeignClients(
         "Python",

@@ -117,9 +117,8 @@ class Core:
                 break
             mends.remove(lacks)
             if lacks == "token":
-                self._tokens.pop(
-                    (scope, True), None
-                )  # it ended early: the exchange has other keys now
+                # It ended early: the exchange has other keys now.
+                self._tokens.pop((scope, True), None)
         if response.status_code == httpx.codes.TEMPORARY_REDIRECT and sink is not None:
             # To the store of a platform that chose so. It gets no token of ours, and the ETag in
             # our conditions is not its own; what comes is held against its checksum anyway.

@@ -7,7 +7,7 @@ the client.
 import asyncio
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 
@@ -35,7 +35,14 @@ def median(runs: list[Figures]) -> Figures:
     return Figures(*(statistics.median(getattr(run, name) for run in runs) for name in names))
 
 
-def http_request(method: str, path: str, body: bytes, content_type: str, token: str = "") -> bytes:
+def http_request(
+    method: str,
+    path: str,
+    body: bytes,
+    content_type: str,
+    token: str = "",
+    headers: Mapping[str, str] | None = None,
+) -> bytes:
     head = [
         f"{method} {path} HTTP/1.1",
         "Host: bench",
@@ -44,6 +51,7 @@ def http_request(method: str, path: str, body: bytes, content_type: str, token: 
     ]
     if token:
         head.append(f"Authorization: Bearer {token}")
+    head += [f"{name}: {value}" for name, value in (headers or {}).items()]
     return ("\r\n".join(head) + "\r\n\r\n").encode() + body
 
 
