@@ -38,7 +38,8 @@ def bind(
         if client.dpop_bound:
             raise Refused(
                 "invalid_dpop_proof",
-                "This client's tokens are bound to a key: send a proof in the header DPoP.",
+                "This client's tokens are bound to a key: send a proof in the header DPoP, as "
+                "`exchange profile headers` writes it, or register a client for bearer tokens.",
             )
         return None
     if len(proofs) > 1:

@@ -32,7 +32,7 @@ class TokenKeyOut(Body):
 
     id: str
     signs: bool = Field(description="Whether it is the one that signs")
-    signs_from: str | None = Field(description="Null: it is being added")
+    signs_from: str | None = Field(description="Null: the first, or one that is being added")
 
 
 class TokenKeysOut(Body):
@@ -72,7 +72,7 @@ def _out(state: list[TokenKeyState]) -> TokenKeysOut:
             TokenKeyOut(
                 id=each.kid,
                 signs=each.signs,
-                signs_from=rfc3339(each.signs_from * 1000) if each.signs_from < NEVER else None,
+                signs_from=rfc3339(each.signs_from * 1000) if 0 < each.signs_from < NEVER else None,
             )
             for each in state
         ]
