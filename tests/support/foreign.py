@@ -28,9 +28,13 @@ def new_key(algorithm: str) -> dict[str, Any]:
 
 
 def registered(by: Any, org_id: str, key: dict[str, Any] | None, **how: Any) -> dict[str, Any]:
-    """Register, as the operator, a client of an organisation; with its secret, if it has one."""
+    """Register, as the operator, a client of an organisation; with its secret, if it has one.
+
+    Not all of them know DPoP: those that do have bound tokens, since they send proofs.
+    """
     keys = {"jwks": public_jwks(key)} if key is not None else {}
-    return by.post(f"/v1/organisations/{org_id}/clients", {"name": "Theirs", **keys, **how})
+    document = {"name": "Theirs", "dpop_bound_access_tokens": False, **keys, **how}
+    return by.post(f"/v1/organisations/{org_id}/clients", document)
 
 
 def details(offering: dict[str, Any], **changes: Any) -> str:
