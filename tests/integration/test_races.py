@@ -11,16 +11,15 @@ from dataclasses import replace
 import pytest
 
 from connectors.gateway.door import DoorRefused, Use
-from exchange.access.authorize_grant import authorize_grant
 from exchange.errors import Conflict, Forbidden, Unavailable
 from exchange.formats.tokens import make_client_assertion
 from exchange.ledger.write import Update, Write
 from exchange.mounted_gateway import MountedDoor
-from exchange.oauth.model import GrantForToken, Refused
-from exchange.oauth.token_endpoint import TokenEndpoint
+from exchange.oauth.model import Refused
 from exchange.participants.store import CLIENTS, ORGANISATIONS
 from exchange.policy.activate import ACTIVE, STATE
 from tests.support.desk import KEY, open_world
+from tests.support.endpoint import Endpoint
 from tests.support.judge import judge
 from tests.support.ledgers import OwnDatabase, cancel, open_exchange
 
@@ -264,22 +263,6 @@ def use_of(grant):
 # -- a grant's token
 
 
-def endpoint(parts):
-    async def for_token(client, consumer, grant_id):
-        terms = await authorize_grant(parts.desk, client, consumer, grant_id)
-        return GrantForToken(
-            terms.grant_id,
-            terms.offering_id,
-            terms.ends_ms,
-            terms.authorization_details,
-            terms.reads,
-        )
-
-    return TokenEndpoint(
-        parts.token_keys, parts.settings, parts.participants, parts.ledger, for_token
-    )
-
-
 def form(world, grant):
     issuer, now = world.parts.settings.issuer_url, time.time()
     return {
@@ -306,7 +289,7 @@ TOKEN_CHANGES = {
 @pytest.mark.parametrize("what", TOKEN_CHANGES)
 async def test_no_stale_token(worlds, what):
     world, other = worlds
-    grant, tokens = (await world.ask()).grant, endpoint(world.parts)
+    grant, tokens = (await world.ask()).grant, Endpoint(world.parts)
     assert (await tokens.answer(form(world, grant)))["access_token"]
     code, change = TOKEN_CHANGES[what]
     world.meddler.change, world.meddler.times = lambda: change(other, grant), 1
@@ -319,7 +302,7 @@ async def test_no_stale_token(worlds, what):
 @pytest.mark.parametrize("what", ["consumer", "provider", "client", "offering"])
 async def test_a_token_is_given_though_something_harmless_changed(worlds, what):
     world, other = worlds
-    grant, tokens = (await world.ask()).grant, endpoint(world.parts)
+    grant, tokens = (await world.ask()).grant, Endpoint(world.parts)
     await tokens.answer(form(world, grant))
     world.meddler.change, world.meddler.times = lambda: HARMLESS[what](other), 1
     assert (await tokens.answer(form(world, grant)))["access_token"]
@@ -327,7 +310,7 @@ async def test_a_token_is_given_though_something_harmless_changed(worlds, what):
 
 async def test_withdrawing_an_offering_leaves_grants_in_force(worlds):
     world, other = worlds
-    grant, tokens = (await world.ask()).grant, endpoint(world.parts)
+    grant, tokens = (await world.ask()).grant, Endpoint(world.parts)
     await other.withdraw()
     assert (await tokens.answer(form(world, grant)))["access_token"]
 

@@ -101,6 +101,7 @@ class KillRun(UnderLoad):
     def cycle(self) -> None:
         """Load, a kill, a restart, the judgement. Raises AssertionError."""
         self.go()
+        self._until_heard(self.random.randint(0, 12))
         time.sleep(self.random.uniform(0.05, 0.8))
         if self.workers > 1 and self.random.random() < 0.5:
             self.kill_worker()
@@ -111,6 +112,12 @@ class KillRun(UnderLoad):
             self._start_and_kill()
         self.start()
         self.check()
+
+    def _until_heard(self, receipts: int) -> None:
+        """Wait until so many receipts came since the last kill: a slow machine needs longer."""
+        give_up = time.monotonic() + 30
+        while len(self.heard.receipts) < receipts and time.monotonic() < give_up:
+            time.sleep(0.02)
 
     def check(self) -> Judged:
         """Judge the exchange, which serves and is idle, by all that it ever said."""

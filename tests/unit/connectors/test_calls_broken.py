@@ -230,9 +230,9 @@ def test_a_body_of_no_known_length_ends_at_the_limit(pair: Pair) -> None:
         status, headers, body = read_whole(connection)
     assert (status, headers["connection"]) == (413, "close")
     assert b"call_too_large" in body
-    (came,) = pair.upstream.came
-    assert came.gone.wait(2)
-    assert (came.size <= 1000, came.whole) == (True, False)
+    for came in pair.upstream.came:  # none, where the line was gone before the service had read
+        assert came.gone.wait(2)
+        assert (came.size <= 1000, came.whole) == (True, False)
 
 
 def test_an_answer_beyond_the_offerings_limit(pair: Pair) -> None:
