@@ -68,10 +68,13 @@ class Asker:
             "POST", self.issuer + self.path, time.time(), nonce=self.nonce or None
         )
         body = urlencode(form).encode()
-        return http_request("POST", self.path, body, FORM, headers={"DPoP": proof})
+        # Theirs makes the URL that a proof must name of the header Host.
+        host = self.issuer.removeprefix("http://")
+        return http_request("POST", self.path, body, FORM, headers={"DPoP": proof}, host=host)
 
     def learn(self) -> None:
         """Fetch the nonce that the server wants now."""
+        self.nonce = ""  # an answer to a good one brings none
         raw = self.request()
         head, _, body = raw.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])

@@ -42,10 +42,11 @@ def http_request(
     content_type: str,
     token: str = "",
     headers: Mapping[str, str] | None = None,
+    host: str = "bench",
 ) -> bytes:
     head = [
         f"{method} {path} HTTP/1.1",
-        "Host: bench",
+        f"Host: {host}",
         f"Content-Type: {content_type}",
         f"Content-Length: {len(body)}",
     ]

@@ -16,6 +16,7 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
     redirect_uris: [],
     token_endpoint_auth_method: "private_key_jwt",
     token_endpoint_auth_signing_alg: "ES256",
+    id_token_signed_response_alg: "ES256",
     dpop_bound_access_tokens: true,
   })),
   clientAuthMethods: ["private_key_jwt"],
