@@ -13,8 +13,8 @@
     7. issue           only then
 
 A stale read starts the walk again, past all caches. What does not authenticate by cached rows is
-loaded once more, so a key that another worker registered works at once. Nothing is spent when the
-answer is 503, or asks for a nonce; everything else spends the assertion, refusals too.
+loaded once more, so a key that another worker registered works at once. Nothing is spent before
+step 5, nor when the answer is 503; every other answer spends the assertion, refusals too.
 """
 
 from collections.abc import Callable, Mapping, Sequence
