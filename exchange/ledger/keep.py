@@ -6,6 +6,7 @@ start notices (see start.py). Keep this folder apart from the database's backups
 
 import fcntl
 import os
+import secrets
 import threading
 from pathlib import Path
 from typing import IO
@@ -90,3 +91,21 @@ class Keeper:
 def kept_notes(folder: Path) -> list[str]:
     """Return every checkpoint kept in the folder, as signed notes."""
     return [p.read_text("utf-8") for p in sorted(folder.glob("*.checkpoint"))]
+
+
+def load_key(path: Path, size: int, damaged: str) -> bytes:
+    """Read the random bytes that all workers share, or make them; raises StartUpError.
+
+    `damaged` says what to do where the file cannot be what it was.
+    """
+    with path.with_suffix(".lock").open("ab") as lock:  # one of the workers makes it
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            write_durably(path, secrets.token_bytes(size))
+    try:
+        key = path.read_bytes()
+    except OSError as error:
+        raise StartUpError(f"{path} cannot be read. {damaged}") from error
+    if len(key) != size:
+        raise StartUpError(f"{path} is not a key of {size} bytes. {damaged}")
+    return key

@@ -4,21 +4,23 @@
 Who has a copy of the database alone can neither guess a secret nor verify a guess.
 """
 
-import fcntl
 import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exchange.errors import StartUpError
-from exchange.ledger.keep import make_private_dir, write_durably
+from exchange.ledger.keep import load_key, make_private_dir
 from exchange.participants.model import Client
 
 FILE = "client-secrets.key"
 PREFIX = "dsx_"  # so that scanners of source code know one when they see it
 KEY_BYTES = 32
 NOBODYS = "0" * 64
+DAMAGED = (
+    "It is the key of clients' secrets: restore it, or delete it to make another. Every secret of "
+    "before is then refused, and an owner or the operator replaces it."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +59,4 @@ def secret_fits(client: Client | None, secret: str, key: SecretKey) -> bool:
 def load_secret_key(keys_dir: Path) -> SecretKey:
     """Read the key, or make it; raises StartUpError. Without its key no secret of before fits."""
     path = make_private_dir(keys_dir, "keys") / FILE
-    with path.with_suffix(".lock").open("ab") as lock:  # workers start at once: one makes the key
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not path.exists():
-            write_durably(path, secrets.token_bytes(KEY_BYTES))
-    try:
-        key = path.read_bytes()
-    except OSError as error:
-        raise StartUpError(f"The key of clients' secrets, {path}, cannot be read.") from error
-    if len(key) != KEY_BYTES:
-        raise StartUpError(
-            f"{path} is not the key of clients' secrets: restore it, or delete it to make another. "
-            "Every secret of before is then refused, and an owner or the operator replaces it."
-        )
-    return SecretKey(key)
+    return SecretKey(load_key(path, KEY_BYTES, DAMAGED))
