@@ -7,7 +7,7 @@ from typing import Any
 from exchange.access.authorize_grant import GrantTerms, details_of
 from exchange.access.endings import Closing, Endings
 from exchange.access.model import Answer, Ask
-from exchange.access.request_access import Desk, answered, take_walk
+from exchange.access.request_access import Desk, asked_before, take_walk
 from exchange.http import Caller
 from exchange.ledger.write import Met, Once, RowKey
 
@@ -24,6 +24,7 @@ class AskedFor:
     is_spent: bool
     terms: GrantTerms | None
     closing: Closing | None
+    offering_rev: int  # of the offering's row that the walk saw
 
 
 async def ask_for_token(
@@ -43,12 +44,13 @@ async def ask_for_token(
     """
     options: Any = {"fresh": fresh, "polls": True, "kind": kind}
     walked = await take_walk(desk, caller, ask, lambda _: once, reads, **options)
+    rev = walked.parties.offering.rev
     if isinstance(walked.result, Met):
         if walked.result.key in {each.key for each in once}:
             return walked.result
-        answer = await answered(desk, caller, walked.ask, walked.result, None)
+        answer = await asked_before(desk, caller, walked.ask, walked.result)
         closing = (await Endings(desk.ledger).closings([answer])).get(answer.request_id)
-        return AskedFor(answer, False, None, closing)
+        return AskedFor(answer, False, None, closing, rev)
     answer = walked.record.answer(walked.result.first_index, walked.result.receipts[0])
     grant, terms = answer.grant, None
     if grant is not None:  # what it rests on was committed with it
@@ -57,4 +59,4 @@ async def ask_for_token(
             *(grant.id, grant.offering_id, grant.ends_ms, details, {}),
             *(grant.provider_id, grant.status_index),
         )
-    return AskedFor(answer, True, terms, None)
+    return AskedFor(answer, True, terms, None, rev)

@@ -209,13 +209,21 @@ def check_terms(digest: str | None, accepted: str | None) -> None:
 
 
 async def answered(desk: Desk, caller: Caller, ask: Ask, met: Met, body: object) -> Answer:
-    """Return the request that a met once key stands for; raises BadInput for a reused key.
+    """Return the request that a met once key stands for, with its receipt.
 
-    Raises Conflict where it is another that waits: for other days, or with another form.
+    Raises BadInput for a reused Idempotency-Key, and what `asked_before` raises.
     """
     if met.key.startswith(PREFIX):
         return await desk.store.answer(first_outcome(met, body), caller)
-    stands = await desk.store.answer(str((met.outcome or {})["id"]), caller)
+    return await desk.store.with_receipt(await asked_before(desk, caller, ask, met))
+
+
+async def asked_before(desk: Desk, caller: Caller, ask: Ask, met: Met) -> Answer:
+    """Return the request that was found standing for the same ask.
+
+    Raises Conflict where it is another that waits: for other days, or with another form.
+    """
+    stands = await desk.store.held(str((met.outcome or {})["id"]), caller)
     names = ("days", "form", "accepted_terms")
     differs = [name for name in names if getattr(stands.ask, name) != getattr(ask, name)]
     if stands.status == PENDING and differs:

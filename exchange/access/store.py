@@ -146,7 +146,10 @@ class AccessStore:
 
     async def answer(self, request_id: str, caller: Caller) -> Answer:
         """Return a request that the caller is a party of, with its receipt; raises NotFound."""
-        answer = await self.held(request_id, caller)
+        return await self.with_receipt(await self.held(request_id, caller))
+
+    async def with_receipt(self, answer: Answer) -> Answer:
+        """Return an answer with the receipt of its leaf."""
         found = await self.ledger.receipt(answer.event_id)
         return replace(answer, receipt=found[1] if found else None)
 

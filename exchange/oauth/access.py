@@ -7,9 +7,11 @@ from exchange.access.ask_for_token import ask_for_token
 from exchange.access.authorize_grant import GrantTerms, authorize_grant
 from exchange.access.request_access import Desk
 from exchange.clock import now_ms
+from exchange.errors import Conflict, NotFound
 from exchange.http import Caller
 from exchange.ledger.write import Met, Once, RowKey
 from exchange.oauth.model import Decided, GrantForToken, OneOffering, Party, Standing
+from exchange.oauth.standing_asks import Found, StandingAsks
 from exchange.oauth.status_claim import status_claim
 from exchange.participants.model import Client, Organisation, scopes_of
 from exchange.status.model import list_uri
@@ -20,6 +22,7 @@ class DeskAccess:
 
     def __init__(self, desk: Desk, issuer: str) -> None:
         self._desk, self._issuer = desk, issuer
+        self._asks = StandingAsks()
 
     async def authorize(
         self, client: Client, organisation: Organisation, grant_id: str
@@ -44,13 +47,21 @@ class DeskAccess:
         *,
         fresh: bool,
     ) -> Decided | Met:
-        """Ask for access in one walk, as POST /v1/access-requests does."""
+        """Ask for access in one walk, as POST /v1/access-requests does.
+
+        Where the same ask found a grant before, that is judged anew and no walk is needed.
+        """
+        if not fresh and (stands := await self._known(party, asked)) is not None:
+            return stands
         came: Any = await ask_for_token(
             self._desk, caller_of(party), asked.kind, asked.ask, once, reads, fresh=fresh
         )
         if isinstance(came, Met):
             return came
         answer = came.answer
+        if answer.grant is not None:
+            found = Found(answer.grant.id, answer.request_id, came.offering_rev)
+            self._asks.note(party.client.id, asked, found)
         return Decided(
             is_spent=came.is_spent,
             request_id=answer.request_id,
@@ -62,6 +73,22 @@ class DeskAccess:
             receipt=answer.receipt.encode() if answer.receipt is not None else None,
             closed=f"{came.closing.kind}. {came.closing.text}".strip() if came.closing else None,
         )
+
+    async def _known(self, party: Party, asked: OneOffering) -> Decided | None:
+        client_id = party.client.id
+        found = self._asks.find(client_id, asked)
+        if found is None:
+            return None
+        try:
+            offering = await self._desk.catalog.offerings.get(asked.ask.offering_id)
+            if offering is not None and offering.rev == found.offering_rev:
+                grant = await self.authorize(party.client, party.organisation, found.grant_id)
+                return Decided(False, found.request_id, "permitted", (), (), found.grant_id, grant)
+        except (Conflict, NotFound) as error:
+            if error.code == "grant_suspended":
+                raise
+        self._asks.forget(client_id, asked)
+        return None
 
     def _for_token(self, terms: GrantTerms) -> GrantForToken:
         uri = list_uri(self._issuer, terms.provider_id)

@@ -169,7 +169,8 @@ class Decided:
     """What a request for access came to, be it new or one that stood.
 
     `is_spent` says whether the once keys went along. `status` is the request's; `grant_id` is there
-    where a grant stands, `grant` where it was given just now, with `receipt` of its leaf.
+    where a grant stands, `grant` where that was judged in the same breath; `receipt` is that of the
+    leaf of one that was given just now.
     """
 
     is_spent: bool

@@ -203,8 +203,10 @@ class TokenEndpoint:
         if decided.grant is None:  # it stood before: the policy is asked again
             return await self._granted(party, one, now, incoming.lang, **told)
         terms = grant_terms(one, decided.grant, self._settings, now)
-        told["receipt"] = decided.receipt or ""
-        return _Outcome(told_of(terms, told), is_spent=decided.is_spent)
+        if decided.receipt is not None:
+            told["receipt"] = decided.receipt
+        reads = decided.grant.reads
+        return _Outcome(told_of(terms, told), reads, is_spent=decided.is_spent)
 
 
 def read_credentials(incoming: Incoming) -> Received:

@@ -11,12 +11,9 @@ import argparse
 import asyncio
 import contextlib
 import os
-import pstats
 import shutil
-import signal
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -24,6 +21,7 @@ from itertools import repeat
 from pathlib import Path
 
 from tests.benchmarks.load import Figures, drive, http_request, median
+from tests.benchmarks.profiled import Profiled
 from tests.support.actors import SME_ATTRIBUTES, ask, join, operator, publish_service
 from tests.support.server import ROOT, ExchangeServer, free_port
 
@@ -144,30 +142,6 @@ async def read_all(port: int, request: bytes, size: int) -> None:
     writer.close()
 
 
-PROFILED = """#!{python}
-import cProfile, runpy, signal, sys, time
-profile = cProfile.Profile(time.thread_time)
-signal.signal(signal.SIGUSR1, lambda *_: profile.enable())
-signal.signal(signal.SIGUSR2, lambda *_: (profile.disable(), profile.dump_stats({out!r})))
-sys.argv = sys.argv[2:]
-runpy.run_module("exchange.cli.main", run_name="__main__", alter_sys=True)
-"""
-
-
-class Profiled(ExchangeServer):
-    """The same server with a profiler of processor time, which sees its event loop's thread."""
-
-    def start(self, wait: float = 30) -> "ExchangeServer":
-        real, script = sys.executable, self.state.parent / "profiled"
-        script.write_text(PROFILED.format(python=real, out=str(self.state.parent / "profile")))
-        script.chmod(0o755)
-        sys.executable = str(script)
-        try:
-            return super().start(wait)
-        finally:
-            sys.executable = real
-
-
 def profile(seconds: float) -> None:
     """Print where the processor's time goes in the gateway at 16 clients."""
     with tempfile.TemporaryDirectory() as folder, service_in(Path(folder)) as (service, proxy, _):
@@ -176,13 +150,8 @@ def profile(seconds: float) -> None:
             port, request = bench.request("gateway", "/small")
             each = [repeat(request) for _ in range(16)]
             asyncio.run(drive(port, each, 1, {200}))
-            os.kill(server.process.pid, signal.SIGUSR1)
-            print("profiled", asyncio.run(drive(port, each, seconds, {200})))
-            os.kill(server.process.pid, signal.SIGUSR2)
-            time.sleep(2)
-        shown = pstats.Stats(str(Path(folder) / "profile"))
-        shown.sort_stats("cumulative").print_stats(60)
-        shown.sort_stats("tottime").print_stats(25)
+            with server.watched():
+                print("profiled", asyncio.run(drive(port, each, seconds, {200})))
 
 
 def spent(pid: int) -> float:

@@ -5,6 +5,7 @@ standing   the same for a grant that stands: the policy is asked again, no leaf
 theirs     oidc-provider (npm), unmodified: private_key_jwt + DPoP, everything in its memory
 
 python -m tests.benchmarks.bench_tokens [--seconds 4] [--rounds 5] [--only sqlite]
+python -m tests.benchmarks.bench_tokens --profile granted|standing
 """
 
 import argparse
@@ -31,6 +32,7 @@ from exchange.formats.tokens import generate_client_key, make_client_assertion
 from infra.foreign import FOLDER, ForeignClients, fill_node
 from tests.benchmarks.bench_requests import PURPOSES
 from tests.benchmarks.load import Figures, drive, http_request
+from tests.benchmarks.profiled import Profiled
 from tests.support.actors import SME_ATTRIBUTES, join, operator, publish
 from tests.support.server import ExchangeServer, free_port
 
@@ -199,12 +201,30 @@ def run(name: str, seconds: float, rounds: int, **settings: str) -> None:
             )
 
 
+def profile(what: str, seconds: float) -> None:
+    """Print where our processor's time goes on SQLite."""
+    settings = {"oauth_per_minute": "1000000", "log_level": "warning"}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Profiled(Path(folder) / "state", **settings) as server,
+    ):
+        ours = Exchange(server)
+        asyncio.run(drive(server.port, ours.prepared(5, standing=True), 60, {200}))
+        asked = ours.prepared(int(900 * seconds / CLIENTS), standing=what == "standing")
+        with server.watched():
+            print("profiled", what, asyncio.run(drive(server.port, asked, seconds, {200})))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", choices=["sqlite", "postgresql"])
+    parser.add_argument("--profile", choices=["granted", "standing"])
     options = parser.parse_args()
+    if options.profile is not None:
+        profile(options.profile, options.seconds)
+        return
     if not PROVIDER.is_installed():
         from infra.setup import run as run_command
 
