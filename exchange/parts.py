@@ -157,6 +157,7 @@ async def open_parts(settings: Settings) -> Parts:
         caches: list[Callable[[Sequence[str]], None]] = [
             participants.drop,
             catalog.drop,
+            store.grants_kept.drop,
             revoked.drop,
             watchers.drop,
             status_feed.drop,

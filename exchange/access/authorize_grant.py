@@ -11,7 +11,7 @@ from exchange.access.store import GRANTS
 from exchange.catalog.store import OFFERINGS
 from exchange.clock import now_ms
 from exchange.errors import Conflict, Denied, NotFound, Unavailable
-from exchange.ledger.write import RowKey
+from exchange.ledger.write import RowKey, Stale
 from exchange.participants.model import Client, Organisation
 from exchange.participants.store import ORGANISATIONS
 from exchange.policy.activate import ACTIVE, STATE
@@ -40,26 +40,41 @@ class GrantTerms:
 
 
 async def authorize_grant(
-    desk: Desk, client: Client, consumer: Organisation, grant_id: str
+    desk: Desk, client: Client, consumer: Organisation, grant_id: str, *, fresh: bool = True
 ) -> GrantTerms:
     """Return what a token for this grant may say.
 
     The terms are those of the offering's version that was granted: withdrawing or changing an
     offering stops new grants only. The attributes of the consumer are those of today.
 
-    Raises NotFound, Conflict (suspended, revoked or ended), Denied (with reasons), Unavailable.
+    Unless `fresh` it is judged by rows in memory, so the caller has to recheck `reads` in a commit.
+    Raises NotFound, Conflict (suspended, revoked or ended), Denied (with reasons), Unavailable; in
+    their place Stale unless `fresh`, for a refusal is not rechecked.
     """
-    grant = await desk.store.grant(grant_id)
+    try:
+        return await _authorize(desk, client, consumer, grant_id, fresh=fresh)
+    except (NotFound, Conflict, Denied):
+        if fresh:
+            raise
+        raise Stale([]) from None
+
+
+async def _authorize(
+    desk: Desk, client: Client, consumer: Organisation, grant_id: str, *, fresh: bool
+) -> GrantTerms:
+    grant = await desk.store.grants_kept.get(grant_id, fresh=fresh)
     if grant is None or grant.client_id != client.id:
         raise NotFound("grant_unknown", "No such grant of this client.")
-    now = now_ms()
-    state = grant.state(now)
-    if state != "active":
-        raise Conflict(f"grant_{state}", f"The grant is {state}.", hint=HINTS[state])
-    current = await desk.catalog.offerings.get(grant.offering_id)
-    provider = await desk.participants.organisations.get(grant.provider_id)
+    current = await desk.catalog.offerings.get(grant.offering_id, fresh=fresh)
+    provider = await desk.participants.organisations.get(grant.provider_id, fresh=fresh)
     if current is None or provider is None:
         raise Unavailable("grant_incomplete", "The grant's offering cannot be read.")
+    now = now_ms()
+    # Holds are counted in the rows whose revs are rechecked, not in those of the query.
+    around = current.holds + consumer.holds + provider.holds
+    state = replace(grant, holds_around=around).state(now)
+    if state != "active":
+        raise Conflict(f"grant_{state}", f"The grant is {state}.", hint=HINTS[state])
     document = await input_of(desk, grant, Around(consumer, provider, current), now)
     decision = await decide(desk.policy, document)
     if decision.outcome != "permit":

@@ -21,6 +21,7 @@ from exchange.access.tables import (
     UseEndRow,
     UseRow,
 )
+from exchange.cache import RowCache
 from exchange.catalog.store import OFFERINGS
 from exchange.clock import now_ms
 from exchange.errors import NotFound
@@ -74,6 +75,8 @@ class AccessStore:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self.db = ledger.db
+        # As the other rows in memory: for decisions that are rechecked in a commit.
+        self.grants_kept: RowCache[Grant] = RowCache(self.grant)
 
     async def met(self, keys: Sequence[str], now_ms: int) -> Met | None:
         """Return the first of these once keys that was met and has not expired."""

@@ -47,6 +47,7 @@ _PORTS = {"http": 80, "https": 443}
 _ESCAPE = re.compile("%([0-9A-Fa-f]{2})")
 _UNRESERVED = re.compile("[A-Za-z0-9._~-]")
 _TOKEN_KEYS = 4096
+_URLS = 1024
 
 
 class ProofRefused(FormatError):
@@ -171,6 +172,7 @@ def same_url(one: str, other: str) -> bool:
         return False
 
 
+@lru_cache(maxsize=_URLS)
 def _normal(url: str) -> tuple[str, str, int | None, str]:
     parts: SplitResult = urlsplit(url)
     if parts.username is not None or parts.password is not None or "\\" in url:

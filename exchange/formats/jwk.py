@@ -4,7 +4,6 @@ Three kinds, each with the one algorithm that it may be used with: EC P-256 (ES2
 (EdDSA), RSA of 2048 to 4096 bits (PS256).
 """
 
-import base64
 import binascii
 import re
 from collections.abc import Mapping
@@ -26,23 +25,25 @@ PrivateKey = ec.EllipticCurvePrivateKey | Ed25519PrivateKey
 _MEMBERS = {"EC": ("crv", "x", "y"), "OKP": ("crv", "x"), "RSA": ("n", "e")}
 _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"})
 _BASE64URL = re.compile("[A-Za-z0-9_-]*")
+_URL_SAFE, _STANDARD = bytes.maketrans(b"+/", b"-_"), bytes.maketrans(b"-_", b"+/")
 _KID = re.compile(r"[\x21-\x7e]{1,128}")
 _RSA_EXPONENT = 65537
 
 
 def encode_base64url(data: bytes) -> str:
     """BASE64URL without padding (RFC 7515 section 2)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+    return binascii.b2a_base64(data, newline=False).rstrip(b"=").translate(_URL_SAFE).decode()
 
 
 def decode_base64url(text: str) -> bytes:
     """Read the bytes back; raises FormatError for all but their one right spelling."""
     if _BASE64URL.fullmatch(text):
+        padded = text.encode().translate(_STANDARD) + b"=" * (-len(text) % 4)
         try:
-            data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            data = binascii.a2b_base64(padded)
         except binascii.Error:
             raise FormatError("not base64url") from None
-        if encode_base64url(data) == text:
+        if binascii.b2a_base64(data, newline=False) == padded:
             return data
     raise FormatError("not base64url")
 

@@ -8,6 +8,7 @@ import hmac
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from exchange.formats.dpop import (
     LEEWAY,
@@ -21,12 +22,15 @@ from exchange.formats.dpop import (
 from exchange.formats.errors import FormatError
 from exchange.formats.jwk import decode_base64url, encode_base64url
 
+_SECONDS = 1024
+
 
 class Nonces:
     """Makes nonces and tells their age (section 8), with a key that all of a server share."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
+        self._nonce = lru_cache(maxsize=_SECONDS)(self._made)
 
     def make(self, now: float) -> str:
         """Return the nonce of this second."""
@@ -42,7 +46,7 @@ class Nonces:
             return False
         return -LEEWAY <= now - int.from_bytes(stamp) <= seconds
 
-    def _nonce(self, stamp: bytes) -> str:
+    def _made(self, stamp: bytes) -> str:
         mac = hmac.digest(self._key, b"dpop nonce\0" + stamp, "sha256")
         return encode_base64url(stamp + mac[:16])
 

@@ -1,10 +1,10 @@
-"""Write many rows at once: by executemany, and new ones by COPY on PostgreSQL.
+"""Write many rows at once: by executemany, and new ones by COPY on PostgreSQL; find many by key.
 
 Past SQLAlchemy's row by row processing, which took a quarter of a commit. On PostgreSQL COPY took
 a third of the time of one statement of many rows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -50,6 +50,20 @@ def delete_rows(
     wanted = " AND ".join(f"{table.c[name].name} = {place}" for name in names)
     statement = f"DELETE FROM {table.name} WHERE {wanted}"  # noqa: S608  names of a class of ours
     connection.exec_driver_sql(statement, _values(table, tuple(names), rows))
+
+
+def among(connection: Connection, column: str) -> str:
+    """Return the condition that a column is one of some values: one parameter, see `listed`."""
+    if connection.dialect.name == "sqlite":
+        return f"{column} IN (SELECT value FROM json_each(?))"  # noqa: S608  a column of ours
+    return f"{column} = ANY(%s)"
+
+
+def listed(connection: Connection, values: Iterable[str] | Iterable[int]) -> Any:
+    """Return values as one parameter: a statement whose text is always the same is parsed once."""
+    if connection.dialect.name == "sqlite":
+        return to_json(list(values)).decode()
+    return list(values)
 
 
 def _copy(connection: Connection, into: str, rows: Sequence[Sequence[Any]]) -> None:

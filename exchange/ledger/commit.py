@@ -14,6 +14,7 @@ from functools import cache
 from itertools import groupby
 from typing import Any
 
+from pydantic_core import from_json
 from sqlalchemy import (
     Connection,
     Table,
@@ -30,7 +31,7 @@ from exchange.formats.merkle import Extension, leaf_hash
 from exchange.formats.note import Signer
 from exchange.formats.receipt import Receipt
 from exchange.ledger.admit import Seen, admit, names
-from exchange.ledger.bulk import delete_rows, insert_rows, upsert_rows
+from exchange.ledger.bulk import among, delete_rows, insert_rows, listed, upsert_rows
 from exchange.ledger.tables import Counter, Entry, LogState, OnceKey, StoredCheckpoint, Tile
 from exchange.ledger.tree import full_tiles
 from exchange.ledger.vacant import fill_vacant
@@ -52,10 +53,6 @@ LOCK_LOG = (
 )
 GROW_LOG = update(LOG).where(LOG.c.log_id == bindparam("log"))
 ADD_CHECKPOINT = insert(CHECKPOINTS)
-# By key alone: asked for the time too, a planner without statistics may walk that index instead.
-ONCE_MET = select(ONCE.c.key, ONCE.c.outcome, ONCE.c.expires_ms).where(
-    ONCE.c.key.in_(bindparam("keys", expanding=True))
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,26 +165,45 @@ def _look_up(connection: Connection, log_id: str, writes: Sequence[Write], now_m
     seen = Seen()
     for lock, keys in ((False, reads - updates), (True, updates)):
         for table, group in groupby(sorted(keys, key=lambda k: (k[0].name, k[1])), lambda k: k[0]):
-            ids = [key[1] for key in group]
-            rows = connection.execute(_revs_query(table, lock), {"ids": ids, "log_id": log_id})
-            seen.revs.update({(table, row_id): rev for row_id, rev in rows})
+            ids = listed(connection, [key[1] for key in group])
+            for row_id, rev in _revs(connection, table, log_id, ids, lock=lock):
+                seen.revs[(table, row_id)] = rev
     if counters:
-        query = select(COUNTERS.c.key, COUNTERS.c.value).where(
-            COUNTERS.c.log_id == log_id, COUNTERS.c.key.in_(counters)
-        )
-        seen.counters.update(tuple(row) for row in connection.execute(query))
+        for key, value in _counters(connection, log_id, counters):
+            seen.counters[key] = value
     if once:
-        rows = connection.execute(ONCE_MET, {"keys": list(once)})
-        seen.once.update((key, outcome) for key, outcome, expires in rows if expires > now_ms)
+        seen.once.update(_met(connection, once, now_ms))
     return seen
 
 
-@cache
-def _revs_query(table: Table, lock: bool) -> Any:
-    query = select(table.c.id, table.c.rev).where(table.c.id.in_(bindparam("ids", expanding=True)))
+def _revs(connection: Connection, table: Table, log_id: str, ids: Any, *, lock: bool) -> Any:
+    query = f"SELECT id, rev FROM {table.name} WHERE {among(connection, 'id')}"  # noqa: S608  ours
     if "log_id" in table.c:
-        return query.where(table.c.log_id == bindparam("log_id"))
-    return query.order_by(table.c.id).with_for_update(read=not lock)
+        place = "?" if connection.dialect.name == "sqlite" else "%s"
+        return connection.exec_driver_sql(f"{query} AND log_id = {place}", (ids, log_id))
+    if connection.dialect.name != "sqlite":
+        query += f" ORDER BY id FOR {'UPDATE' if lock else 'SHARE'}"
+    return connection.exec_driver_sql(query, (ids,))
+
+
+def _counters(connection: Connection, log_id: str, keys: Iterable[str]) -> Any:
+    query = f"SELECT key, value FROM counters WHERE {among(connection, 'key')}"  # noqa: S608  ours
+    place = "?" if connection.dialect.name == "sqlite" else "%s"
+    return connection.exec_driver_sql(
+        f"{query} AND log_id = {place}", (listed(connection, keys), log_id)
+    )
+
+
+def _met(connection: Connection, keys: Iterable[str], now_ms: int) -> dict[str, Any]:
+    """Return the outcomes of the once keys that were met and have not expired.
+
+    By key alone: asked for the time too, a planner without statistics may walk that index instead.
+    """
+    query = f"SELECT key, outcome, expires_ms FROM once_keys WHERE {among(connection, 'key')}"  # noqa: S608  ours
+    rows = connection.exec_driver_sql(query, (listed(connection, keys),))
+    met = [(key, outcome) for key, outcome, expires in rows if expires > now_ms]
+    # SQLite's driver knows no JSON.
+    return {key: from_json(out) if isinstance(out, str) else out for key, out in met}
 
 
 def _delete_rows(connection: Connection, writes: Sequence[Write]) -> None:

@@ -4,14 +4,13 @@ Under the log's lock nobody else takes a number meanwhile, so what is drawn here
 later. Numbers come from a small space while it has room, so that lists of them stay short.
 """
 
-from collections.abc import Collection, Sequence
-from functools import cache
+from collections.abc import Sequence
 from typing import Any, Final
 
-from pydantic_core import to_json
 from sqlalchemy import Connection, Table
 
 from exchange.chance import random_bytes
+from exchange.ledger.bulk import among, listed
 from exchange.ledger.write import Vacant
 
 SPACES: Final = (20,) * 4 + (24,) * 12
@@ -33,9 +32,7 @@ def fill_vacant(connection: Connection, table: Table, rows: Sequence[Row]) -> No
                 group = tuple(row[column] for column in value.within)
                 asking.setdefault((name, value.within, group), []).append(row)
     for (name, within, group), waiting in asking.items():
-        _fill(
-            connection, _taken(table, within, name, connection.dialect.name), group, name, waiting
-        )
+        _fill(connection, _taken(connection, table, within, name), group, name, waiting)
 
 
 def _fill(
@@ -49,7 +46,7 @@ def _fill(
             if number not in given:
                 drawn[number] = row
                 given.add(number)
-        found = connection.exec_driver_sql(query, (*group, _listed(connection, drawn)))
+        found = connection.exec_driver_sql(query, (*group, listed(connection, drawn)))
         taken = {number for (number,) in found}
         for number, row in drawn.items():
             if number not in taken:
@@ -60,17 +57,9 @@ def _fill(
     raise NoneVacant(f"no {name} is left")
 
 
-def _listed(connection: Connection, numbers: Collection[int]) -> Any:
-    """Return numbers as one parameter: a statement whose text is always the same is parsed once."""
-    if connection.dialect.name == "sqlite":
-        return to_json(list(numbers)).decode()
-    return list(numbers)
-
-
-@cache
-def _taken(table: Table, within: tuple[str, ...], name: str, dialect: str) -> str:
+def _taken(connection: Connection, table: Table, within: tuple[str, ...], name: str) -> str:
     """Return the query for those of some numbers that a group has: each a look-up in the index."""
-    place = "?" if dialect == "sqlite" else "%s"
-    among = "IN (SELECT value FROM json_each(?))" if dialect == "sqlite" else "= ANY(%s)"
+    place = "?" if connection.dialect.name == "sqlite" else "%s"
     where = " AND ".join(f"{table.c[column].name} = {place}" for column in within)
-    return f"SELECT {name} FROM {table.name} WHERE {where} AND {name} {among}"  # noqa: S608  ours
+    which = f"{where} AND {among(connection, name)}"
+    return f"SELECT {name} FROM {table.name} WHERE {which}"  # noqa: S608  names of a class of ours

@@ -7,7 +7,6 @@ from exchange.access.ask_for_token import ask_for_token
 from exchange.access.authorize_grant import GrantTerms, authorize_grant
 from exchange.access.request_access import Desk
 from exchange.clock import now_ms
-from exchange.errors import Conflict, NotFound
 from exchange.http import Caller
 from exchange.ledger.write import Met, Once, RowKey
 from exchange.oauth.model import Decided, GrantForToken, OneOffering, Party, Standing
@@ -25,10 +24,10 @@ class DeskAccess:
         self._asks = StandingAsks()
 
     async def authorize(
-        self, client: Client, organisation: Organisation, grant_id: str
+        self, client: Client, organisation: Organisation, grant_id: str, *, fresh: bool
     ) -> GrantForToken:
         """Ask the policy again whether a token may be given for a grant."""
-        terms = await authorize_grant(self._desk, client, organisation, grant_id)
+        terms = await authorize_grant(self._desk, client, organisation, grant_id, fresh=fresh)
         return self._for_token(terms)
 
     async def standing(self, grant_id: str) -> Standing | None:
@@ -59,9 +58,10 @@ class DeskAccess:
         if isinstance(came, Met):
             return came
         answer = came.answer
+        found = None
         if answer.grant is not None:
             found = Found(answer.grant.id, answer.request_id, came.offering_rev)
-            self._asks.note(party.client.id, asked, found)
+        self._asks.note(party.client.id, asked, found)
         return Decided(
             is_spent=came.is_spent,
             request_id=answer.request_id,
@@ -75,20 +75,14 @@ class DeskAccess:
         )
 
     async def _known(self, party: Party, asked: OneOffering) -> Decided | None:
-        client_id = party.client.id
-        found = self._asks.find(client_id, asked)
+        found = self._asks.find(party.client.id, asked)
         if found is None:
             return None
-        try:
-            offering = await self._desk.catalog.offerings.get(asked.ask.offering_id)
-            if offering is not None and offering.rev == found.offering_rev:
-                grant = await self.authorize(party.client, party.organisation, found.grant_id)
-                return Decided(False, found.request_id, "permitted", (), (), found.grant_id, grant)
-        except (Conflict, NotFound) as error:
-            if error.code == "grant_suspended":
-                raise
-        self._asks.forget(client_id, asked)
-        return None
+        offering = await self._desk.catalog.offerings.get(asked.ask.offering_id)
+        if offering is None or offering.rev != found.offering_rev:
+            return None
+        grant = await self.authorize(party.client, party.organisation, found.grant_id, fresh=False)
+        return Decided(False, found.request_id, "permitted", (), (), found.grant_id, grant)
 
     def _for_token(self, terms: GrantTerms) -> GrantForToken:
         uri = list_uri(self._issuer, terms.provider_id)

@@ -8,10 +8,11 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from exchange.formats.errors import FormatError
-from exchange.formats.jwk import ALGORITHMS, load_public_key
+from exchange.formats.jwk import ALGORITHMS, PublicKey, load_public_key
 from exchange.formats.jws import (
     ReceivedJws,
     TokenRefused,
@@ -32,6 +33,7 @@ MAX_SECONDS = 300
 LEEWAY_SECONDS = 30  # for a client's clock that is ahead of ours
 ONCE_MARGIN_MS = 60_000  # another server's clock may be behind ours: the key outlives the assertion
 
+_CLIENT_KEYS = 4096
 _JTI = re.compile(r"[\x20-\x7e]{1,256}")
 _TYPES = (None, "JWT", "jwt", "client-authentication+jwt")
 
@@ -132,6 +134,12 @@ def _is_signed(jws: ReceivedJws, party: Party) -> bool:
         if algorithm in ALGORITHMS[key["kty"]] and ("kid" not in jws.header or key["kid"] == kid)
     ]
     try:
-        return len(fitting) == 1 and is_signed_by(jws, load_public_key(fitting[0]))
+        return len(fitting) == 1 and is_signed_by(jws, _load(tuple(fitting[0].items())))
     except FormatError:  # a key from before today's rules
         return False
+
+
+@lru_cache(maxsize=_CLIENT_KEYS)
+def _load(members: tuple[tuple[str, str], ...]) -> PublicKey:
+    """Load a registered key, the same at each request of its client."""
+    return load_public_key(dict(members))

@@ -10,6 +10,7 @@ MAX_FIELDS = 32
 MEDIA_TYPE = "application/x-www-form-urlencoded"
 
 _CONTENT_TYPE = re.compile(re.escape(MEDIA_TYPE) + r'(?:\s*;\s*charset\s*=\s*"?utf-8"?)?\s*', re.I)
+_PLAIN = re.compile(rb"[A-Za-z0-9._~-]*")
 _BROKEN_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -40,6 +41,8 @@ def parse_form(body: bytes) -> dict[str, str]:
 
 
 def _decode(raw: bytes) -> str:
+    if _PLAIN.fullmatch(raw):  # most names and values
+        return raw.decode()
     try:
         text = raw.decode("ascii")
         if not _BROKEN_ESCAPE.search(text):

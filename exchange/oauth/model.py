@@ -131,14 +131,14 @@ class GrantForToken:
 class Access(Protocol):
     """What the token endpoint asks of the room where requests are decided.
 
-    Both raise exchange.errors: Denied, Conflict, NotFound, Unavailable. They are called again when
-    what they read has changed, so they must not answer from a cache that cannot see the change.
+    They raise exchange.errors: Denied, Conflict, NotFound, Unavailable. They are called again, and
+    `fresh`, when what they read has changed: then they must not answer from memory.
     """
 
     async def authorize(
-        self, client: Client, organisation: Organisation, grant_id: str
+        self, client: Client, organisation: Organisation, grant_id: str, *, fresh: bool
     ) -> GrantForToken:
-        """Ask the policy again whether a token may be given for a grant."""
+        """Ask the policy again whether a token may be given for a grant. Raises Stale too."""
 
     async def standing(self, grant_id: str) -> "Standing | None":
         """Return how a grant stands just now; None for an unknown one. Raises Unavailable."""

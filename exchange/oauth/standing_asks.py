@@ -36,15 +36,14 @@ class StandingAsks:
             self._found.move_to_end(key)
         return found
 
-    def note(self, client_id: str, asked: OneOffering, found: Found) -> None:
-        """Remember what answered."""
-        self._found[_key(client_id, asked)] = found
+    def note(self, client_id: str, asked: OneOffering, found: Found | None) -> None:
+        """Remember what answered now; None forgets what did before."""
+        key = _key(client_id, asked)
+        self._found.pop(key, None)
+        if found is not None:
+            self._found[key] = found
         if len(self._found) > self._capacity:
             self._found.popitem(last=False)
-
-    def forget(self, client_id: str, asked: OneOffering) -> None:
-        """Forget it: the grant stands no more, or the offering has changed."""
-        self._found.pop(_key(client_id, asked), None)
 
 
 def _key(client_id: str, asked: OneOffering) -> Key:

@@ -171,13 +171,15 @@ class TokenEndpoint:
             return _Outcome(api_terms(asked, self._settings))
         if isinstance(asked, OneOffering):
             return await self._asked_for(incoming, party, asked, once, now, fresh=fresh)
-        return await self._granted(party, asked, now, incoming.lang)
+        return await self._granted(party, asked, now, incoming.lang, fresh=fresh)
 
     async def _granted(
-        self, party: Party, asked: OneGrant, now: int, lang: str, **told: Any
+        self, party: Party, asked: OneGrant, now: int, lang: str, *, fresh: bool, **told: Any
     ) -> _Outcome:
         with refused_by(asked, lang):
-            grant = await self._access.authorize(party.client, party.organisation, asked.grant_id)
+            grant = await self._access.authorize(
+                party.client, party.organisation, asked.grant_id, fresh=fresh
+            )
         terms = grant_terms(asked, grant, self._settings, now)
         return _Outcome(told_of(terms, told), grant.reads)
 
@@ -201,7 +203,7 @@ class TokenEndpoint:
         one = OneGrant(decided.grant_id, asked.kind, asked.ask.actions)
         told = {"grant_id": decided.grant_id, "access_request": decided.request_id}
         if decided.grant is None:  # it stood before: the policy is asked again
-            return await self._granted(party, one, now, incoming.lang, **told)
+            return await self._granted(party, one, now, incoming.lang, fresh=fresh, **told)
         terms = grant_terms(one, decided.grant, self._settings, now)
         if decided.receipt is not None:
             told["receipt"] = decided.receipt

@@ -50,11 +50,9 @@ class InputContract:
 def _refuse_floats(node: Any) -> None:
     """Refuse 5.0, which JSON Schema calls an integer and engines write back differently."""
     kind = type(node)
-    if kind is dict:
-        for value in node.values():
-            _refuse_floats(value)
-    elif kind is list or kind is tuple:
-        for value in node:
-            _refuse_floats(value)
-    elif kind is not str and isinstance(node, float):
+    if kind is dict or kind is list or kind is tuple:
+        for value in node.values() if kind is dict else node:
+            if type(value) is not str:  # most are: testing them here saves a call for each
+                _refuse_floats(value)
+    elif isinstance(node, float):
         raise TypeError(f"{node!r} is not written as an integer")

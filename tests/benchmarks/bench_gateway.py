@@ -144,14 +144,17 @@ async def read_all(port: int, request: bytes, size: int) -> None:
 
 def profile(seconds: float) -> None:
     """Print where the processor's time goes in the gateway at 16 clients."""
-    with tempfile.TemporaryDirectory() as folder, service_in(Path(folder)) as (service, proxy, _):
-        with Profiled(Path(folder) / "state", log_level="warning") as server:
-            bench = Bench(server, service, proxy, 0)
-            port, request = bench.request("gateway", "/small")
-            each = [repeat(request) for _ in range(16)]
-            asyncio.run(drive(port, each, 1, {200}))
-            with server.watched():
-                print("profiled", asyncio.run(drive(port, each, seconds, {200})))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        service_in(Path(folder)) as (service, proxy, _),
+        Profiled(Path(folder) / "state", log_level="warning") as server,
+    ):
+        bench = Bench(server, service, proxy, 0)
+        port, request = bench.request("gateway", "/small")
+        each = [repeat(request) for _ in range(16)]
+        asyncio.run(drive(port, each, 1, {200}))
+        with server.watched():
+            print("profiled", asyncio.run(drive(port, each, seconds, {200})))
 
 
 def spent(pid: int) -> float:

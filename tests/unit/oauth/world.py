@@ -128,7 +128,7 @@ class World:
     async def standing(self, grant_id):
         return self.standings.get(grant_id)
 
-    async def authorize(self, client, organisation, grant_id):
+    async def authorize(self, client, organisation, grant_id, *, fresh):
         self.asked.append((client.id, organisation.id, grant_id))
         found = self.grants.get(grant_id, NotFound("grant_unknown", "No such grant."))
         if callable(found):
