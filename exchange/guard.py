@@ -19,6 +19,7 @@ Header = tuple[bytes, bytes]
 log_to = logging.getLogger("exchange.access")
 UPLOADS = {"PUT": "/v1/files/", "PATCH": "/v1/uploads/"}
 CALL = re.compile("/gateway/grants/[^/]+/call/")
+OF_TOKENS = ("claimed_client_id", "code", "address")  # left by a refused request at /oauth/
 GONE = 499  # in the log only: the client went away before there was an answer
 SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -173,6 +174,7 @@ class _Visit:
             "status": self._status,
             "milliseconds": round(seconds * 1000, 2),
             "client_id": scope["state"].get("client_id"),
+            **{name: scope["state"][name] for name in OF_TOKENS if name in scope["state"]},
         }
         log_to.info("request", extra=line)
 

@@ -17,6 +17,7 @@ from exchange.clock import now_ms, rfc3339
 
 FIELDS = (
     *("request_id", "method", "route", "status", "milliseconds", "client_id", "code"),
+    *("claimed_client_id", "address"),  # of a request at /oauth/ that was refused
     "connection_id",
     *("leaf_index", "looked", "placed", "lifted", "failed"),  # of a pass that decides grants anew
 )

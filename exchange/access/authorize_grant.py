@@ -74,7 +74,12 @@ async def _authorize(
     around = current.holds + consumer.holds + provider.holds
     state = replace(grant, holds_around=around).state(now)
     if state != "active":
-        raise Conflict(f"grant_{state}", f"The grant is {state}.", hint=HINTS[state])
+        raise Conflict(
+            f"grant_{state}",
+            f"The grant is {state}.",
+            hint=HINTS[state],
+            members={"grant_id": grant.id},
+        )
     document = await input_of(desk, grant, Around(consumer, provider, current), now)
     decision = await decide(desk.policy, document)
     if decision.outcome != "permit":

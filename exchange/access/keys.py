@@ -46,6 +46,15 @@ def refused_key(ask_key: str, version: int) -> str:
     return f"{ask_key}:refused:{version}"
 
 
+def revoked_key(ask_key: str) -> str:
+    """Return the once key under which a revoked grant answers a token request that asks again.
+
+    Until the grant would have ended, whatever the offering's version: a program that asks every few
+    minutes must not get back at once what people took away. POST /v1/access-requests asks anew.
+    """
+    return f"{ask_key}:revoked"
+
+
 def refused_once(held: Answer, now: int) -> list[Once]:
     """Return the key of a request that was rejected or lapsed: for a day it answers a poll.
 

@@ -6,7 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from exchange.access.acts import Next, settled, waiting
-from exchange.access.keys import pending_key, refused_key, renewal_key, waits_under
+from exchange.access.keys import (
+    pending_key,
+    refused_key,
+    renewal_key,
+    revoked_key,
+    waits_under,
+)
 from exchange.access.model import Answer, Ask, Grant, RequestStatus, Said
 from exchange.access.parties import Parties
 from exchange.access.record_step import moved
@@ -114,7 +120,7 @@ class Record:
         """
         version, refused = self._parties.offering.version, []
         if self._renews is None:
-            refused = [refused_key(ask_key, version)]
+            refused = [refused_key(ask_key, version), revoked_key(ask_key)]
             stands = [ask_key, pending_key(ask_key, version), *(refused if polls else ())]
         else:
             stands = [renewal_key(self._renews.id, version)]

@@ -3,6 +3,7 @@
 from sqlalchemy import select
 
 from exchange.access.endings import revoking
+from exchange.access.keys import revoked_key
 from exchange.access.model import Grant, RevocationReason
 from exchange.access.store import GRANTS, AccessStore
 from exchange.clock import now_ms
@@ -11,7 +12,7 @@ from exchange.formats.receipt import Receipt
 from exchange.http import Caller
 from exchange.ledger.evolve import commit_fresh
 from exchange.ledger.ledger import Ledger
-from exchange.ledger.write import Committed, Stale, Update, Write
+from exchange.ledger.write import Committed, Once, Stale, Update, Write
 from exchange.participants.store import acting
 
 SWEEP = 200
@@ -50,12 +51,14 @@ async def revoke_grant(
         # The same question may be asked anew, and is decided anew. In its last minute the grant's
         # key is left to expire: a commit that comes late must not free the key of the next grant.
         lasts = held.ends_ms - now_ms() > LAST_MINUTE_MS
+        outcome = {"id": held.request_id}
         return Write(
             [event],
             reads=acting(caller),
             inserts=[row],
             updates=[update],
             forgets=[held.ask] if lasts else [],
+            replaces=[Once(revoked_key(held.ask), held.ends_ms, outcome)],
         )
 
     try:

@@ -59,7 +59,7 @@ class DeskAccess:
             return came
         answer = came.answer
         found = None
-        if answer.grant is not None:
+        if answer.grant is not None and answer.grant.status == "active":
             found = Found(answer.grant.id, answer.request_id, came.offering_rev)
         self._asks.note(party.client.id, asked, found)
         return Decided(
@@ -71,7 +71,7 @@ class DeskAccess:
             grant_id=answer.grant.id if answer.grant is not None else None,
             grant=self._for_token(came.terms) if came.terms is not None else None,
             receipt=answer.receipt.encode() if answer.receipt is not None else None,
-            closed=f"{came.closing.kind}. {came.closing.text}".strip() if came.closing else None,
+            closing=came.closing,
         )
 
     async def _known(self, party: Party, asked: OneOffering) -> Decided | None:

@@ -44,14 +44,17 @@ class ClientGate:
 
     async def _enter(self, incoming: Incoming) -> Party:
         received = read_credentials(incoming)
+        incoming.visitor.client_id = received.client_id
         try:
             for fresh in (False, True, True):
                 try:
                     party = await load_party(self._participants, received.client_id, fresh=fresh)
                     verified = self._verify(received, party)
+                    incoming.visitor.is_proved = True
                     if not fresh:
                         self._limits.admit(verified.party.client.id)
                     await spend(self._ledger, verified.party, verified.once)
+                    self._limits.count(verified.party.client.id)
                 except NotAuthenticated:
                     if fresh or self._limits.is_over(incoming.address):
                         raise

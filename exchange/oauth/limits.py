@@ -1,8 +1,9 @@
 """Rate limits of the authorization server, by the library `limits`, in this worker's memory.
 
-A client that proves itself is counted as that client. What fails is counted by where it comes from,
-and keeps nobody out who has the right key: nobody can lock a victim out by failing in its name, nor
-from behind the same proxy. Each of several workers holds its share of the whole.
+What a client proved, and so used up, is counted as that client's. What fails is counted by where it
+comes from, a replay of what was used up too, and keeps nobody out who has the right key: nobody can
+lock a victim out by failing in its name, nor from behind the same proxy. Each of several workers
+holds its share of the whole.
 """
 
 from limits import RateLimitItemPerMinute
@@ -23,12 +24,16 @@ class EndpointLimits:
         self._limiter = FixedWindowRateLimiter(MemoryStorage())
 
     def admit(self, client_id: str) -> None:
-        """Count one request of a client that proved itself; raises Refused (429) beyond its limit.
+        """Let a client that proved itself go on; raises Refused (429) beyond its limit.
 
         Nothing that it sent is used up then.
         """
-        if not self._limiter.hit(self._asked, client_id):
+        if not self._limiter.test(self._asked, client_id):
             raise self._slow_down(self._asked, client_id, "This client asks too often.")
+
+    def count(self, client_id: str) -> None:
+        """Count one request of a client, whose proofs were used up by it just now."""
+        self._limiter.hit(self._asked, client_id)
 
     def fail(self, address: str) -> None:
         """Count one failure; raises Refused (429), which says no more, beyond the limit."""

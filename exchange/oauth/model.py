@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from exchange.access.endings import Closing
 from exchange.access.model import Ask, Said
 from exchange.ledger.write import Met, Once, RowKey
 from exchange.participants.model import Client, Member, Organisation
@@ -181,7 +182,7 @@ class Decided:
     grant_id: str | None = None
     grant: GrantForToken | None = None
     receipt: str | None = None
-    closed: str | None = None  # how people closed it, and in which words
+    closing: Closing | None = None  # how people closed it, and in which words
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,6 @@ def check_delivers(
 ) -> None:
     """Refuse whom no data is delivered to, and who may not ask for any."""
     if status == "suspended":
-        raise Refused("invalid_client", "The client's organisation is suspended.")
+        raise Refused("access_denied", "The client's organisation is suspended.")
     if member_roles is not None and "requests" not in scopes_of(roles, member_roles):
         raise Refused("invalid_scope", "Data is delivered to developers of the organisation.")

@@ -3,13 +3,13 @@
     1. read            the form, who claims to ask; nothing of it verified
     2. load            the client, its organisation, its person, each with its rev
     3. authenticate    private_key_jwt; where it was registered so: a secret, or a JWT that is the
-                       grant as well (RFC 7523, RFC 6749); from here on it counts as this client's,
-                       before as a failure (limits.py)
+                       grant as well (RFC 7523, RFC 6749)
     4. bind            the DPoP proof, where one is sent or due (RFC 9449)
     5. terms           API scopes; or one grant, of which the policy is asked again; or an offering,
                        asked for as POST /v1/access-requests does: permitted, denied or pending
     6. spend           the assertion and the proof, once for ever, with every rev that was read;
-                       where a request for access was written, they went along with it
+                       where a request for access was written, they went along with it; from here
+                       on it counts as this client's, before as a failure (limits.py)
     7. issue           only then
 
 A stale read starts the walk again, past all caches. What does not authenticate by cached rows is
@@ -52,6 +52,15 @@ from exchange.participants.store import Participants
 from exchange.settings import Settings
 
 PATH = "/oauth/token"
+FAILURES = frozenset({"invalid_client", "invalid_grant", "invalid_dpop_proof"})
+
+
+@dataclass(slots=True)
+class Visitor:
+    """Whom a request claims to come from, and whether that was proved: for the operator's log."""
+
+    client_id: str | None = None
+    is_proved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,7 @@ class Incoming:
     proofs: Sequence[str] = ()
     lang: str = "en"
     address: str = ""  # from where it came, as the connection says
+    visitor: Visitor = field(default_factory=lambda: Visitor())
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +122,7 @@ class TokenEndpoint:
         try:
             return await self._answer(incoming)
         except Refused as refusal:
-            if refusal.error in ("invalid_client", "invalid_grant"):
+            if refusal.error in FAILURES:
                 self._limits.fail(incoming.address)
             raise
 
@@ -123,6 +133,7 @@ class TokenEndpoint:
             incoming = replace(incoming, form=received.form)
         else:
             received = read_credentials(incoming)
+        incoming.visitor.client_id = received.client_id
         try:
             for fresh in (False, True, True):
                 try:
@@ -142,6 +153,7 @@ class TokenEndpoint:
         party = await load_party(self._participants, received.client_id, fresh=fresh)  # 2.
         request = TokenRequest(self._uri, incoming.form, received, party, self._clock())
         proved = self._server.begin(request)  # 3.
+        incoming.visitor.is_proved = True
         if not fresh:
             self._limits.admit(proved.party.client.id)
         now = request.now_ms
@@ -155,6 +167,7 @@ class TokenEndpoint:
             outcome = _Outcome(refusal)
         if not outcome.is_spent:
             await spend(self._ledger, proved.party, once, dict(outcome.reads))  # 6.
+        self._limits.count(proved.party.client.id)
         if isinstance(outcome.terms, Refused):
             raise outcome.terms
         return self._server.finish(request, outcome.terms, bound.jkt if bound else None)  # 7.

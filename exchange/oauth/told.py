@@ -8,8 +8,11 @@ from typing import Any
 
 from exchange.access.acts import PENDING
 from exchange.access.api.documents import worded
+from exchange.access.endings import Closing
 from exchange.access.model import Said
+from exchange.clock import rfc3339
 from exchange.errors import BadInput, ExchangeError, NotFound, Unavailable
+from exchange.locales import gettext
 from exchange.oauth.model import Decided, OneGrant, OneOffering, Refused, Terms
 
 INTERVAL_SECONDS = 10  # between two askings of one who waits (RFC 8628 section 3.5 words it so)
@@ -34,14 +37,25 @@ def refusal_of(decided: Decided, issuer: str, lang: str) -> Refused:
             "People decide this request. Ask again with the same details; it stays one request.",
             members={"interval": INTERVAL_SECONDS, **members},
         )
-    if decided.closed is not None:
+    if decided.closing is not None:  # what people wrote may be in any script: it stands in `closed`
+        closed = {"reasons": [], "remedies": [], "closed": _closed(decided.closing, lang)}
         return Refused(
             "access_denied",
-            f"The request was closed: {decided.closed} POST /v1/access-requests asks anew.",
-            members={"closed": decided.closed, **members},
+            f"The request was {decided.closing.kind}. POST /v1/access-requests asks anew.",
+            members={**members, **closed},
         )
     why = "; ".join(reason["text"] for reason in _worded(decided.reasons, "en"))  # ASCII only
     return Refused("access_denied", why or "The request was refused.", members=members)
+
+
+def _closed(closing: Closing, lang: str) -> dict[str, Any]:
+    """Return how a request was closed, as GET /v1/access-requests says it but for who did."""
+    return {
+        "kind": closing.kind,
+        "kind_text": gettext("endings", lang)(closing.kind),
+        "text": closing.text or None,
+        "at": rfc3339(closing.at_ms),
+    }
 
 
 def _worded(said: Sequence[Said], lang: str) -> list[dict[str, Any]]:
@@ -60,9 +74,9 @@ def refused_by(asked: OneGrant | OneOffering, lang: str) -> Iterator[None]:
         code = "invalid_scope" if by_scope else "invalid_authorization_details"
         raise Refused(code, _words(error)) from error
     except ExchangeError as error:  # Denied, Conflict, and whatever else says no
-        members = {
+        members: dict[str, Any] = {
             **{name: error.members.get(name, []) for name in ("reasons", "remedies")},
-            **{n: error.members[n] for n in ("terms_digest",) if n in error.members},
+            **{n: error.members[n] for n in ("terms_digest", "grant_id") if n in error.members},
         }
         for name in ("reasons", "remedies"):
             said = [Said(each["code"], each.get("params", {})) for each in members[name]]

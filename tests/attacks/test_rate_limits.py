@@ -56,6 +56,27 @@ async def test_nobody_locks_a_victim_out_by_failing_in_its_name(limited):
     assert (await limited.post()).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/oauth/token", "/oauth/introspect", "/oauth/revoke"])
+async def test_nobody_locks_a_victim_out_by_replaying_what_it_used(limited, path):
+    """Whoever saw one assertion of it has no key: its requests are not the victim's."""
+    seen = limited.form(limited.assertion(), token="x")
+    async with limited.http() as http:
+        assert (await http.post(path, data=seen)).status_code == 200
+        replayed = [await http.post(path, data=seen) for _ in range(12)]
+    assert replayed[0].json()["error"] == "invalid_client"
+    slow_down(replayed[-1])
+    assert (await limited.post()).status_code == 200
+
+
+async def test_nobody_locks_a_victim_out_with_proofs_that_are_none(limited):
+    async with limited.http() as http:
+        for _ in range(12):
+            sent = limited.form(limited.assertion())
+            answer = await http.post("/oauth/token", data=sent, headers={"DPoP": "none"})
+    slow_down(answer)
+    assert (await limited.post()).status_code == 200
+
+
 async def test_failures_count_at_the_other_endpoints_too(limited):
     async with limited.http() as http:
         for _ in range(12):
@@ -78,5 +99,6 @@ def test_each_worker_holds_its_share():
     with pytest.raises(Refused, match="slow_down"):
         for _ in range(5):
             limits.admit("cli_a")
+            limits.count("cli_a")
             done += 1
     assert done in (2, 3, 4)  # the clock's minute may have begun anew

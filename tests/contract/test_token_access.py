@@ -108,16 +108,50 @@ async def test_a_rejection_ends_the_polling(database, web, world, program):
     world.offering = await world.revise(approval="provider")
     first = (await program.ask(authorization_details=details(world))).json()
     approver = await world.member(world.platform.org_id, "approver")
-    await world.act("reject", first["access_request"], approver, "Not for this purpose.")
+    await world.act("reject", first["access_request"], approver, "与用途不符。")
     for _ in range(2):
         told = (await program.ask(authorization_details=details(world))).json()
         assert told["error"] == "access_denied"
         assert told["access_request"] == first["access_request"]
-        assert told["closed"] == "rejected. Not for this purpose."
+        closed = {"kind": "rejected", "text": "与用途不符。"}
+        assert told["closed"]["kind_text"] == "The platform rejected the request."
+        assert {name: told["closed"][name] for name in closed} == closed
+        assert told["reasons"] == []
+        assert told["error_description"].startswith("The request was rejected. POST")
     anew = await world.ask()  # as POST /v1/access-requests does
     assert anew.request_id != first["access_request"]
     told = (await program.ask(authorization_details=details(world))).json()
     assert (told["error"], told["access_request"]) == ("authorization_pending", anew.request_id)
+    judge(database.sql)
+
+
+async def test_what_people_took_away_does_not_come_back_by_polling(database, web, world, program):
+    first = (await program.ask(authorization_details=details(world))).json()
+    await world.revoke(first["grant_id"], reason="no_longer_offered")
+    world.offering = await world.revise(title_en="A new version")
+    for asked in (details(world), details(world, days=60), details(world)):
+        told = (await program.ask(authorization_details=asked)).json()
+        assert (told["error"], told["grant_id"]) == ("access_denied", first["grant_id"])
+        assert "revoked" in told["error_description"]
+    anew = await world.ask()  # as POST /v1/access-requests does
+    again = (await program.ask(authorization_details=details(world))).json()
+    assert again["grant_id"] == anew.grant.id != first["grant_id"]
+    judge(database.sql)
+
+
+async def test_a_hold_stops_tokens_at_once_and_its_end_lets_them(database, web, world, program):
+    first = (await program.ask(authorization_details=details(world))).json()
+    by_id = details(world, offering=None, purpose=None, days=None, grant_id=first["grant_id"])
+    for target in (first["grant_id"], world.offering.id, world.sme.org_id, world.platform.org_id):
+        hold = await world.suspend(target)
+        for asked in (details(world), by_id):
+            told = (await program.ask(authorization_details=asked)).json()
+            assert told["error"] == "access_denied", (target, told)
+        await world.lift(hold.id)
+        for asked in (details(world), by_id):
+            told = (await program.ask(authorization_details=asked)).json()
+            assert told.get("grant_id", first["grant_id"]) == first["grant_id"], (target, told)
+            assert "access_token" in told
     judge(database.sql)
 
 
@@ -130,6 +164,26 @@ async def test_a_denial_says_why_and_what_would_help(database, web, world, progr
         assert words in told["remedies"][0]["text"]
         assert told["error_description"].isascii()
     judge(database.sql)
+
+
+async def test_the_operator_sees_whose_requests_fail_and_why(web, world, program, caplog):
+    with caplog.at_level("INFO", "exchange.access"):
+        await program.ask(authorization_details=details(world))
+        form = program.form(authorization_details="[]")
+        await program.send(form, program.proof())
+        await program.send(form, program.proof())  # its assertion was used by the refusal
+        await program.send(program.form(client_assertion="x.y.z"))
+    lines = [vars(each) for each in caplog.records if vars(each)["route"] == "/oauth/token"][1:]
+    told = [(each.get("client_id"), each.get("code")) for each in lines]
+    me = program.client_id
+    assert told == [
+        (me, None),
+        (me, "invalid_authorization_details"),
+        (me, "invalid_client"),
+        (None, "invalid_client"),
+    ]
+    assert all(each["address"] for each in lines[1:])
+    assert not any("eyJ" in str(value) for each in lines for value in each.values())
 
 
 async def test_what_cannot_be_asked_leaves_nothing(database, web, world, program):

@@ -1,6 +1,7 @@
 """Routes of the authorization server: token, metadata, keys."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -19,7 +20,7 @@ from exchange.oauth.limits import EndpointLimits
 from exchange.oauth.model import Access, Refused
 from exchange.oauth.secret import SecretFits, not_basic
 from exchange.oauth.server import GRANT_TYPES
-from exchange.oauth.token_endpoint import Incoming, TokenEndpoint
+from exchange.oauth.token_endpoint import Incoming, TokenEndpoint, Visitor
 from exchange.participants.store import Participants
 from exchange.settings import Settings
 
@@ -102,7 +103,10 @@ class TokenError(BaseModel):
     access_request: str | None = Field(None, description="The request's id")
     access_request_uri: str | None = None
     interval: int | None = Field(None, description="Seconds")
-    closed: str | None = Field(None, description="How people closed the request")
+    closed: dict[str, Any] | None = Field(
+        None, description="How people closed the request: kind, kind_text, text, at"
+    )
+    grant_id: str | None = Field(None, description="Of the grant that is not good any more")
     terms_digest: str | None = Field(None, description="Of the text that must be accepted")
 
 
@@ -141,11 +145,11 @@ def router(
         it is a request for access, decided at once or pending. The policy is asked each time. With
         a DPoP header the token is bound to its key.
         """
-        try:
-            answer = await endpoint.answer(await read_incoming(request))
-        except Refused as refusal:
-            headers = {**NO_STORE, **refusal.headers}
-            return JSONResponse(refusal.document(), refusal.status, headers)
+        with visited(request) as visitor:
+            try:
+                answer = await endpoint.answer(await read_incoming(request, visitor))
+            except Refused as refusal:
+                return refused(request, refusal)
         headers = (
             {**NO_STORE, "DPoP-Nonce": endpoint.nonce()}
             if request.headers.get("dpop")
@@ -186,7 +190,24 @@ def _example(document: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
     return {200: {"content": {"application/json": {"example": document}}}}
 
 
-async def read_incoming(request: Request) -> Incoming:
+@contextmanager
+def visited(request: Request) -> Iterator[Visitor]:
+    """Leave for the request's log line who came: a client only where it proved itself."""
+    visitor = Visitor()
+    try:
+        yield visitor
+    finally:
+        name = "client_id" if visitor.is_proved else "claimed_client_id"
+        setattr(request.state, name, visitor.client_id)
+
+
+def refused(request: Request, refusal: Refused) -> JSONResponse:
+    """Answer with an error, and leave its code and from where it came for the log line."""
+    request.state.code, request.state.address = refusal.error, address_of(request)
+    return JSONResponse(refusal.document(), refusal.status, {**NO_STORE, **refusal.headers})
+
+
+async def read_incoming(request: Request, visitor: Visitor) -> Incoming:
     """Read a form and the headers that count, with bounds; raises Refused."""
     headers = request.headers
     authorization = headers.getlist("authorization")
@@ -204,6 +225,7 @@ async def read_incoming(request: Request) -> Incoming:
         headers.getlist("dpop"),
         language(headers.get("accept-language")),
         address_of(request),
+        visitor,
     )
 
 

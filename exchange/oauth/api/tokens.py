@@ -11,7 +11,7 @@ from exchange.clock import now_ms
 from exchange.errors import Unavailable
 from exchange.ledger.ledger import Ledger
 from exchange.ledger.write import Stale
-from exchange.oauth.api.token import NO_STORE, PUBLIC, TokenError, read_incoming
+from exchange.oauth.api.token import NO_STORE, PUBLIC, TokenError, read_incoming, refused, visited
 from exchange.oauth.form import MEDIA_TYPE as FORM_TYPE
 from exchange.oauth.gate import ClientGate
 from exchange.oauth.introspect import MEDIA_TYPE, Introspection
@@ -45,16 +45,16 @@ def router(
     routes = APIRouter(tags=["oauth"])
 
     async def entered(request: Request, answer: Answer) -> Response:
-        try:
-            incoming = await read_incoming(request)
-            party = await gate.enter(incoming)
+        with visited(request) as visitor:
             try:
-                return await answer(party, incoming)
-            except (Stale, Unavailable) as error:
-                raise unavailable("Not just now.") from error
-        except Refused as refusal:
-            headers = {**NO_STORE, **refusal.headers}
-            return JSONResponse(refusal.document(), refusal.status, headers)
+                incoming = await read_incoming(request, visitor)
+                party = await gate.enter(incoming)
+                try:
+                    return await answer(party, incoming)
+                except (Stale, Unavailable) as error:
+                    raise unavailable("Not just now.") from error
+            except Refused as refusal:
+                return refused(request, refusal)
 
     @routes.post(
         REVOKE_PATH,
