@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from exchange.access.model import Ask, Grant, policy_input
 from exchange.access.parties import Around
@@ -17,6 +17,7 @@ from exchange.participants.store import ORGANISATIONS
 from exchange.policy.activate import ACTIVE, STATE
 from exchange.policy.model import PolicyInput
 
+R = TypeVar("R")
 HINTS = {
     "suspended": "GET /v1/grants/GRANT says who suspended it and why; it works again once the "
     "holds are lifted. You may appeal.",
@@ -72,7 +73,7 @@ async def _authorize(
     now = now_ms()
     # Holds are counted in the rows whose revs are rechecked, not in those of the query.
     around = current.holds + consumer.holds + provider.holds
-    state = replace(grant, holds_around=around).state(now)
+    state = _as_if(grant, holds_around=around).state(now)
     if state != "active":
         raise Conflict(
             f"grant_{state}",
@@ -123,12 +124,19 @@ async def input_of(desk: Desk, grant: Grant, around: Around, now: int) -> Policy
     )
     return policy_input(
         now,
-        replace(around.consumer, status="active"),
-        replace(around.provider, status="active"),
-        replace(granted, status="published", holds=0),
+        _as_if(around.consumer, status="active"),
+        _as_if(around.provider, status="active"),
+        _as_if(granted, status="published", holds=0),
         ask,
         grant.approvals,
     )
+
+
+def _as_if(row: R, **values: object) -> R:
+    """Return a row with these values; nearly always it has them, and a copy has its price."""
+    if all(getattr(row, name) == value for name, value in values.items()):
+        return row
+    return replace(row, **values)  # type: ignore[type-var]  # rows are dataclasses
 
 
 def details_of(grant: Grant, kind: str) -> dict[str, Any]:
