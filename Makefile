@@ -48,6 +48,9 @@ bench: .venv/dev.done ## requests, grants, decisions a second, and searches, on 
 	$(BIN)/python -m tests.benchmarks.bench_gateway
 	$(BIN)/python -m tests.benchmarks.bench_gateway --profile
 	$(BIN)/python -m tests.benchmarks.bench_revocation
+	$(BIN)/python -m tests.benchmarks.bench_tokens
+	$(BIN)/python -m tests.benchmarks.bench_tokens --profile granted
+	$(BIN)/python -m tests.benchmarks.bench_tokens --profile standing
 
 .PHONY: campaign
 campaign: .venv/dev.done ## long fault, fuzz and memory runs (an hour or more)
