@@ -1,8 +1,9 @@
 """The keys that sign access tokens: ES256, `<keys_dir>/token.jwk`, a JWK Set of mode 0600.
 
-A key signs from its time on (`signs_from`, seconds since 1970; absent: at once); of several the
-newest does. All are published, so tokens signed before a rotation verify, and whoever keeps a copy
-of the set knows a new key before it signs. Running workers look at the file once a second.
+A key signs from its time on (`signs_from`, seconds since 1970; absent: at once), and never before;
+of several the newest does. No key is forgotten to make room for another. All are published, so
+tokens signed before a rotation verify, and whoever keeps a copy of the set knows a new key before
+it signs. Running workers look at the file once a second.
 """
 
 import fcntl
@@ -19,7 +20,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from exchange.clock import now_ms
-from exchange.errors import StartUpError
+from exchange.errors import StartUpError, Unavailable
 from exchange.formats.errors import FormatError
 from exchange.formats.jwk import (
     MAX_KEYS,
@@ -36,6 +37,7 @@ from exchange.ledger.keep import make_private_dir, write_durably
 log_to = logging.getLogger("exchange.keys")
 FILE = "token.jwk"
 SIGNS_FROM = "signs_from"
+ADDED = "added"  # seconds since 1970
 NEVER = 2**40
 LOOK_SECONDS = 1.0
 
@@ -45,6 +47,11 @@ class _Key:
     private: ec.EllipticCurvePrivateKey
     kid: str
     signs_from: int
+    added: int
+
+
+class TokenKeysFull(Exception):
+    """As many keys are published as a set may hold."""
 
 
 class TokenKeys:
@@ -68,10 +75,10 @@ class TokenKeys:
             key, _algorithm, kid = load_private_key(each)
             if not isinstance(key, ec.EllipticCurvePrivateKey):
                 raise FormatError("access tokens are signed with ES256")
-            signs_from = each.get(SIGNS_FROM, 0)
-            if type(signs_from) is not int:
-                raise FormatError(f"{SIGNS_FROM} is no time in seconds")
-            keys.append(_Key(key, kid, signs_from))
+            signs_from, added = each.get(SIGNS_FROM, 0), each.get(ADDED, 0)
+            if type(signs_from) is not int or type(added) is not int:
+                raise FormatError(f"{SIGNS_FROM} or {ADDED} is no time in seconds")
+            keys.append(_Key(key, kid, signs_from, added))
         jwks = parse_public_jwks({"keys": [public_jwks(each)["keys"][0] for each in private_jwks]})
         self._keys, self._jwks, self._public = keys, jwks, KeySet(jwks)
 
@@ -89,17 +96,37 @@ class TokenKeys:
 
     @property
     def signing(self) -> tuple[ec.EllipticCurvePrivateKey, str]:
-        """The key that signs and its id, also what else the exchange signs as itself."""
-        self._look()
-        now, keys = self._clock() / 1000, self._keys
-        key = next((each for each in keys if each.signs_from <= now), keys[-1])
+        """The key that signs and its id, also what else the exchange signs as itself.
+
+        Raises Unavailable where none is due, as after a clock was set back.
+        """
+        key = self._signing()
+        if key is None:
+            raise Unavailable("keys_unavailable", "No key signs yet: look at the server's clock.")
         return key.private, key.kid
+
+    @property
+    def signing_id(self) -> str | None:
+        """The id of the key that signs; None where none is due."""
+        key = self._signing()
+        return key.kid if key is not None else None
+
+    def _signing(self) -> _Key | None:
+        self._look()
+        now = self._clock() / 1000
+        return next((each for each in self._keys if each.signs_from <= now), None)
 
     @property
     def schedule(self) -> list[tuple[str, int]]:
         """The ids of the keys, the newest first, and from when each signs, in seconds."""
         self._look(always=True)
         return [(key.kid, key.signs_from) for key in self._keys]
+
+    def left_behind(self, seconds: int) -> list[str]:
+        """Return the ids of keys that were added so long ago, and never given their time."""
+        self._look(always=True)
+        before = self._clock() // 1000 - seconds
+        return [key.kid for key in self._keys if key.signs_from >= NEVER and key.added <= before]
 
     def sign(self, claims: dict[str, Any]) -> str:
         """Return an access token that makes these claims."""
@@ -149,27 +176,29 @@ def load_token_keys(keys_dir: Path) -> TokenKeys:
 
 
 def add_token_key(path: Path, signs_from: int) -> str:
-    """Put a new key in front, and forget the oldest beyond 8; return its id.
+    """Put a new key in front; return its id.
 
     Waits for the file's lock and the disk, as `schedule_token_key` and `drop_token_keys` do. Raises
-    StartUpError, OSError.
+    TokenKeysFull, StartUpError, OSError.
     """
     with _locked(path):
-        fresh = generate_client_key()
-        _write(path, [{**fresh, SIGNS_FROM: signs_from}, *_read(path)][:MAX_KEYS])
+        fresh, kept = generate_client_key(), _read(path)
+        if len(kept) >= MAX_KEYS:
+            raise TokenKeysFull
+        times = {SIGNS_FROM: signs_from, ADDED: now_ms() // 1000}
+        _write(path, [{**fresh, **times}, *kept])
     return str(fresh["kid"])
 
 
 def schedule_token_key(path: Path, kid: str, signs_from: int) -> None:
-    """Say from when a key signs, in seconds."""
+    """Say from when a key signs, in seconds; raises LookupError where it is gone."""
     with _locked(path):
-        _write(
-            path,
-            [
-                {**each, SIGNS_FROM: signs_from} if each.get("kid") == kid else each
-                for each in _read(path)
-            ],
-        )
+        keys = _read(path)
+        at = next((i for i, each in enumerate(keys) if each.get("kid") == kid), None)
+        if at is None:
+            raise LookupError("there is no such token key")
+        keys[at] = {**keys[at], SIGNS_FROM: signs_from}
+        _write(path, keys)
 
 
 def drop_token_keys(path: Path, kids: list[str]) -> None:

@@ -5,8 +5,13 @@ import contextlib
 import json
 import time
 
+import pytest
+
+from exchange.errors import Unavailable
 from exchange.oauth import keys as keys_module
 from exchange.oauth import rotate_keys
+from exchange.oauth.keys import add_token_key, schedule_token_key
+from exchange.oauth.rotate_keys import rotate_token_keys
 from tests.support.desk import KEY, open_world
 from tests.support.judge import judge
 from tests.support.token_requests import Program
@@ -66,6 +71,71 @@ async def test_rotated_and_retired_while_serving(database, monkeypatch):
     counts = judge(database.sql)
     assert counts.count("keys.token_rotated.v1") == 2
     assert counts.count("keys.token_retired.v1") == 1
+
+
+async def test_a_full_set_is_not_rotated_and_what_signs_stays(database):
+    """None of eight keys is forgotten to make room, the one that signs least of all."""
+    async with serve(database) as web:
+        world = await open_world(web.parts)
+        await web.token(world.operator)  # signed by the first key
+        answers = [await rotate(web, world) for _ in range(7)]
+        assert [each.status_code for each in answers] == [200] * 7
+        path, before = web.parts.token_keys.path, web.parts.token_keys.path.read_bytes()
+        waits = await rotate(web, world)
+        assert (waits.status_code, waits.json()["type"][-15:]) == (409, "token_keys_full")
+        assert "none may be retired while a newer one waits" in waits.json()["detail"]
+        assert (await web.get(world.operator, "/v1/me")).status_code == 200
+        assert path.read_bytes() == before
+        keys = answers[-1].json()["keys"]
+        assert [each["signs"] for each in keys] == [False] * 7 + [True]
+        schedule_token_key(path, keys[0]["id"], 0)  # as once its time has come
+        full = (await rotate(web, world)).json()
+        assert full["type"][-15:] == "token_keys_full"
+        for older in keys[1:]:
+            assert older["id"] in full["hint"]
+        assert keys[0]["id"] not in full["hint"]
+        retired = await web.send(world.operator, "POST", "/v1/keys/token/retire")
+        assert [each["id"] for each in retired.json()["keys"]] == [keys[0]["id"]]
+    counts = judge(database.sql)
+    assert counts.count("keys.token_rotated.v1") == 7
+    assert counts.count("keys.token_retired.v1") == 1
+
+
+async def test_a_rotation_that_the_log_does_not_take_leaves_no_key(database, monkeypatch):
+    async with serve(database) as web:
+        world, keys = await open_world(web.parts), web.parts.token_keys
+        await web.token(world.operator)
+        before = keys.path.read_bytes()
+
+        async def away(write):
+            raise Unavailable("log_unavailable", "The audit log takes no entries now.")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(web.parts.ledger, "commit", away)
+            for _ in range(9):
+                with pytest.raises(Unavailable):
+                    await rotate_token_keys(web.parts.ledger, keys, world.operator, at_once=True)
+        assert keys.path.read_bytes() == before
+        assert (await web.get(world.operator, "/v1/me")).status_code == 200
+
+
+async def test_a_key_left_behind_by_a_rotation_that_was_killed_is_retired(database, monkeypatch):
+    async with serve(database) as web:
+        world, path = await open_world(web.parts), web.parts.token_keys.path
+        left = add_token_key(path, rotate_keys.NEVER)  # and then the process was killed
+        fresh = await web.send(world.operator, "POST", "/v1/keys/token/retire")
+        assert fresh.json()["keys"][0]["id"] == left  # it may be of a rotation that is under way
+        monkeypatch.setattr(rotate_keys, "ROTATION_SECONDS", -1)
+        retired = await web.send(world.operator, "POST", "/v1/keys/token/retire")
+        [kept] = retired.json()["keys"]
+        assert kept["signs"]
+        assert (await web.get(world.operator, "/v1/me")).status_code == 200
+    assert judge(database.sql).count("keys.token_retired.v1") == 1
+
+
+async def rotate(web, world):
+    path = "/v1/keys/token/rotate"
+    return await web.send(world.operator, "POST", path, json={"at_once": False})
 
 
 def _kid(token: str) -> str:

@@ -51,7 +51,7 @@ def router(ledger: Ledger, keys: TokenKeys) -> APIRouter:
         """Show which key signs tokens, and which others are published (operator)."""
         return _out(token_key_state(keys))
 
-    @routes.post("/token/rotate", responses=problems(400, 401, 403, 415, 422, 503))
+    @routes.post("/token/rotate", responses=problems(400, 401, 403, 409, 415, 422, 503))
     async def post_rotate_token(
         body: RotationIn, caller: Annotated[Caller, operator]
     ) -> TokenKeysOut:

@@ -9,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from joserfc import jwk
 
-from exchange.errors import StartUpError
+from exchange.errors import StartUpError, Unavailable
 from exchange.formats.tokens import KeySet, TokenRefused, verify_api_token
 from exchange.oauth.keys import (
     LOOK_SECONDS,
     NEVER,
     TokenKeys,
+    TokenKeysFull,
     add_token_key,
     drop_token_keys,
     load_token_keys,
@@ -96,12 +97,39 @@ def test_a_file_damaged_while_serving_changes_nothing(tmp_path, caplog):
     assert "token_keys_unreadable" in caplog.text
 
 
-def test_no_more_keys_are_published_than_a_set_may_hold(tmp_path):
+def test_a_set_holds_no_more_keys_than_it_may_and_forgets_none_by_itself(tmp_path):
     load_token_keys(tmp_path)
-    for _ in range(10):
-        keys = rotated(tmp_path)
-    assert len(keys.jwks["keys"]) == 8
+    for _ in range(7):
+        keys = rotated(tmp_path, NEVER)
+    before, signing = kids(keys), keys.signing[1]
+    with pytest.raises(TokenKeysFull):
+        rotated(tmp_path)
+    keys = load_token_keys(tmp_path)
+    assert (len(before), kids(keys), keys.signing[1]) == (8, before, signing)
+    assert signing == before[-1]
     KeySet(keys.jwks)
+
+
+def test_a_key_that_is_not_due_signs_nothing(tmp_path):
+    [first] = kids(load_token_keys(tmp_path))
+    rotated(tmp_path, 2_000)
+    schedule_token_key(tmp_path / "token.jwk", first, 1_000)
+    keys = TokenKeys(
+        json.loads((tmp_path / "token.jwk").read_text())["keys"], None, lambda: 999_999
+    )
+    for sign in (lambda: keys.signing, lambda: token_of(keys)):
+        with pytest.raises(Unavailable, match="No key signs"):
+            sign()
+    assert len(keys.schedule) == 2
+    assert keys.signing_id is None
+
+
+def test_a_key_that_is_gone_is_not_given_a_time(tmp_path):
+    path = load_token_keys(tmp_path).path
+    before = path.read_bytes()
+    with pytest.raises(LookupError):
+        schedule_token_key(path, "gone", 0)
+    assert path.read_bytes() == before
 
 
 def test_what_is_published_holds_no_private_part(tmp_path):
