@@ -178,6 +178,7 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
         oauth_tokens_api.router(
             ClientGate(issuer, people, ledger, fits, limits),
             Introspection(keys, settings, people, access, revoked),
+            nonces,
             settings,
             ledger,
         ),

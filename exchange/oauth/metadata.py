@@ -7,6 +7,8 @@ from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 from exchange.errors import StartUpError
 from exchange.oauth import dpop
 from exchange.oauth.assertion import SIGNING_ALGORITHMS
+from exchange.oauth.par import CHALLENGE_METHODS
+from exchange.oauth.par import PATH as PAR_PATH
 from exchange.oauth.rar import TYPES
 from exchange.oauth.registration import PATH as REGISTRATION_PATH
 from exchange.oauth.server import GRANT_TYPES, METHODS
@@ -18,7 +20,6 @@ PATH = "/.well-known/oauth-authorization-server"
 JWKS_PATH = "/oauth/jwks"
 REVOKE_PATH = "/oauth/revoke"
 INTROSPECT_PATH = "/oauth/introspect"
-PAR_PATH = "/oauth/par"
 
 
 def server_metadata(settings: Settings) -> dict[str, Any]:
@@ -38,6 +39,7 @@ def server_metadata(settings: Settings) -> dict[str, Any]:
         "introspection_endpoint": issuer + INTROSPECT_PATH,
         "introspection_signing_alg_values_supported": ["ES256"],
         "pushed_authorization_request_endpoint": issuer + PAR_PATH,
+        "code_challenge_methods_supported": list(CHALLENGE_METHODS),
         "dpop_signing_alg_values_supported": list(dpop.SIGNING_ALGORITHMS),
         "authorization_details_types_supported": list(TYPES),
     }

@@ -9,15 +9,17 @@ from fastapi.responses import JSONResponse, Response
 
 from exchange.clock import now_ms
 from exchange.errors import Unavailable
+from exchange.formats.shown import Nonces
 from exchange.ledger.ledger import Ledger
 from exchange.ledger.write import Stale
 from exchange.oauth.api.token import NO_STORE, PUBLIC, TokenError, read_incoming, refused, visited
 from exchange.oauth.form import MEDIA_TYPE as FORM_TYPE
 from exchange.oauth.gate import ClientGate
 from exchange.oauth.introspect import MEDIA_TYPE, Introspection
-from exchange.oauth.metadata import INTROSPECT_PATH, PAR_PATH, REVOKE_PATH
+from exchange.oauth.metadata import INTROSPECT_PATH, REVOKE_PATH
 from exchange.oauth.model import Party, Refused
-from exchange.oauth.par import push_request
+from exchange.oauth.par import CHALLENGE_METHODS, push_request
+from exchange.oauth.par import PATH as PAR_PATH
 from exchange.oauth.resource_metadata import resource_documents
 from exchange.oauth.revoke import revoke_token
 from exchange.oauth.token_endpoint import Incoming
@@ -37,6 +39,7 @@ Answer = Callable[[Party, Incoming], Awaitable[Response]]
 def router(
     gate: ClientGate,
     introspection: Introspection,
+    nonces: Nonces,
     settings: Settings,
     ledger: Ledger,
     clock: Callable[[], int] = now_ms,
@@ -110,18 +113,26 @@ def router(
             response_type={"type": "string", "enum": ["code"]},
             redirect_uri={"type": "string"},
             code_challenge={"type": "string"},
-            code_challenge_method={"type": "string", "enum": ["S256"]},
+            code_challenge_method={"type": "string", "enum": list(CHALLENGE_METHODS)},
             state={"type": "string"},
             scope={"type": "string"},
             authorization_details={"type": "string"},
+            resource={"type": "string"},
+            dpop_jkt={"type": "string", "description": "Thumbprint of the key to bind to"},
         ),
     )
     async def push(request: Request) -> Response:
-        """Keep a request for the code flow, which comes with people's sign-in: 90 s, once."""
+        """Keep a request for the code flow, which comes with people's sign-in: 90 s, once.
+
+        What it asks for is checked as at the token endpoint. With a DPoP header, or `dpop_jkt`, it
+        is bound to that key (RFC 9449 section 10).
+        """
 
         async def answer(party: Party, incoming: Incoming) -> Response:
-            pushed = await push_request(ledger, party, incoming.form, clock())
-            return JSONResponse(pushed, 201, NO_STORE)
+            now = clock()
+            pushed = await push_request(ledger, party, incoming, nonces, settings, now)
+            fresh = {"DPoP-Nonce": nonces.make(now / 1000)} if incoming.proofs else {}
+            return JSONResponse(pushed, 201, {**NO_STORE, **fresh})
 
         return await entered(request, answer)
 

@@ -18,6 +18,7 @@ def test_authlib_finds_it_valid():
     assert document["registration_endpoint"].endswith("/oauth/register")
     algorithms = document["token_endpoint_auth_signing_alg_values_supported"]
     assert set(algorithms) == {"ES256", "PS256", "EdDSA", "Ed25519"}
+    assert document["code_challenge_methods_supported"] == ["S256"]
     assert document["token_endpoint_auth_methods_supported"][0] == "private_key_jwt"
 
 

@@ -104,7 +104,8 @@ class World:
         gate = ClientGate(ISSUER, self.participants, self.ledger, *known)
         revoked = self.revoked
         asked = Introspection(self.keys, *parts, self, revoked, self.clock)
-        app.include_router(tokens.router(gate, asked, self.settings, self.ledger, self.clock))
+        rest = (self.nonces, self.settings, self.ledger, self.clock)
+        app.include_router(tokens.router(gate, asked, *rest))
         app.state.authenticate = self.authenticator()
 
         catalog_caller = caller_with("catalog")
