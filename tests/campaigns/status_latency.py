@@ -1,8 +1,8 @@
 """From a revocation to its refusal at a gateway that is connected over HTTP, under calls.
 
 The gateway is a process of its own that knows what stands from its platform's status list alone.
-Times in milliseconds, from the revocation's request and from its answer. Judged: the 99th percentile
-from the answer below 100 ms; from the request it is the aim.
+Times in milliseconds, from the revocation's request and from its answer. Judged: the 99th
+percentile from the answer below 100 ms; from the request it is the aim.
 
     python -m tests.campaigns.status_latency [--trials 200] [--calls 1000] [--database sqlite]
 """
