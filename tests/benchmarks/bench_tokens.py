@@ -3,6 +3,7 @@
 granted    private_key_jwt + DPoP + authorization_details + policy + audited grant + receipt
 standing   the same for a grant that stands: the policy is asked again, no leaf
 theirs     oidc-provider (npm), unmodified: private_key_jwt + DPoP, everything in its memory
+signed     the same, its tokens signed JWTs as ours are
 
 python -m tests.benchmarks.bench_tokens [--seconds 4] [--rounds 5] [--only sqlite]
 python -m tests.benchmarks.bench_tokens --profile granted|standing
@@ -141,13 +142,14 @@ class Provider:
             if self.process.poll() is not None:
                 raise RuntimeError("oidc-provider does not start")
 
-    def prepared(self, count: int) -> list[Iterator[bytes]]:
+    def prepared(self, count: int, *, signed: bool) -> list[Iterator[bytes]]:
         self.askers[0].learn()
+        asked = {"scope": "catalog"} | ({"resource": "https://a.example"} if signed else {})
+        made = []
         for asker in self.askers:
             asker.nonce = self.askers[0].nonce
-        return [
-            iter([asker.request(scope="catalog") for _ in range(count)]) for asker in self.askers
-        ]
+            made.append(iter([asker.request(**asked) for _ in range(count)]))
+        return made
 
     def close(self) -> None:
         self.process.terminate()
@@ -178,13 +180,15 @@ def run(name: str, seconds: float, rounds: int, **settings: str) -> None:
         pin(theirs.process.pid, first)
         stack.callback(os.sched_setaffinity, 0, os.sched_getaffinity(0))
         os.sched_setaffinity(0, {second})
-        found: dict[str, list[Figures]] = {"granted": [], "standing": [], "theirs": []}
+        found: dict[str, list[Figures]] = {
+            name: [] for name in ("granted", "standing", "theirs", "signed")
+        }
         most = int(900 * seconds / CLIENTS)
         asyncio.run(drive(server.port, ours.prepared(2, standing=True), 60, {200}))
         for _ in range(rounds):
             for what, figures in found.items():
-                if what == "theirs":
-                    port, asked = theirs.port, theirs.prepared(3 * most)
+                if what in ("theirs", "signed"):
+                    port, asked = theirs.port, theirs.prepared(3 * most, signed=what == "signed")
                 else:
                     port = server.port
                     asked = ours.prepared(most, standing=what == "standing")

@@ -25,6 +25,17 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
   features: {
     clientCredentials: { enabled: true },
     devInteractions: { enabled: false },
+    // A token for a named resource is a signed JWT, as ours are; any other is a word of its memory.
+    resourceIndicators: {
+      enabled: true,
+      defaultResource: () => undefined,
+      getResourceServerInfo: (_ctx, audience) => ({
+        scope: "catalog",
+        audience,
+        accessTokenFormat: "jwt",
+        jwt: { sign: { alg: "ES256" } },
+      }),
+    },
     dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
   },
 });
