@@ -89,3 +89,24 @@ async def test_a_request_for_access_at_both_at_once_is_one_grant(pair):
     told = [answer.json() for answer in await asyncio.gather(*asked)]
     assert len({each.get("grant_id", str(each)) for each in told}) == 1
     assert judge(database.sql).count("grant.activated.v1") == 1
+
+
+async def test_what_a_worker_remembers_of_a_grant_is_no_yes(pair):
+    """One worker revokes and holds; the other, which has all of it in memory, gives no token."""
+    database, _, world, programs = pair
+    detail = {"type": "dataset", "offering": world.offering.id, "purpose": "logistics_planning"}
+    first = (await programs[1].ask(authorization_details=[detail])).json()
+    by_id = {"type": "dataset", "grant_id": first["grant_id"]}
+
+    async def told_by_other():
+        return [(await programs[1].ask(authorization_details=[d])).json() for d in (detail, by_id)]
+
+    assert all("access_token" in told for told in await told_by_other())
+    for target in (first["grant_id"], world.sme.org_id, world.platform.org_id, world.offering.id):
+        hold = await world.suspend(target)
+        assert [told.get("error") for told in await told_by_other()] == ["access_denied"] * 2
+        await world.lift(hold.id)
+        assert all("access_token" in told for told in await told_by_other())
+    await world.revoke(first["grant_id"])
+    assert [told.get("error") for told in await told_by_other()] == ["access_denied"] * 2
+    assert judge(database.sql).count("grant.activated.v1") == 1
