@@ -12,13 +12,14 @@ Nothing here looks at a wall clock.
 import asyncio
 import logging
 import secrets
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Final, Protocol
 
 import httpx
 
+from connectors.gateway.clock import boot_time
+from connectors.gateway.issuer_keys import Keys, Learn, with_keys
 from connectors.gateway.server_sent import EventReader, ServerSent
 from connectors.gateway.status import STALE_SECONDS, StatusElsewhere, StatusStale
 from connectors.gateway.status_state import Gap, StatusState, Watches
@@ -29,10 +30,12 @@ from exchange.formats.status_token import (
     EVENT_BYTES,
     HEARTBEAT_TYPE,
     LIST_BYTES,
+    ListToken,
+    StatusEvent,
     read_list_token,
     read_status_event,
 )
-from exchange.formats.tokens import KeySet, StatusPlace
+from exchange.formats.tokens import StatusPlace
 
 SILENCE_SECONDS: Final = 5.0
 """How long a stream may go without making anything younger; heartbeats come every 2 s."""
@@ -48,11 +51,6 @@ STEADY_SECONDS: Final = 10.0
 
 KINDS: Final = {"delta": DELTA_TYPE, "heartbeat": HEARTBEAT_TYPE}
 _log = logging.getLogger(__name__)
-
-
-def boot_time() -> float:
-    """Return the seconds of a clock that nobody sets, and that runs on while the machine sleeps."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Credentials(Protocol):
@@ -74,6 +72,8 @@ class StatusFollower:
 
     `uri` names the list and is where it is fetched, so it is the operator's setting, never a
     token's word; `credentials` are those of the scope `status`; `http` keeps its connections.
+    `keys` are the issuer's as they are known; `learn` reads them anew (issuer_keys.py): without it
+    a rotation of theirs closes this gateway.
     """
 
     def __init__(
@@ -82,12 +82,14 @@ class StatusFollower:
         uri: str,
         *,
         issuer: str,
-        keys: Callable[[], KeySet],
+        keys: Keys,
+        learn: Learn | None = None,
         credentials: Credentials,
         clock: Callable[[], float] = boot_time,
     ) -> None:
         self._http, self.uri, self._issuer = http, uri, issuer
-        self._keys, self._credentials, self._clock = keys, credentials, clock
+        self._keys, self._learn = keys, learn
+        self._credentials, self._clock = credentials, clock
         self._state: StatusState | None = None
         self._is_whole = False  # the state at hand can go on: its next stream begins where it ended
         self._watches = Watches()
@@ -149,11 +151,7 @@ class StatusFollower:
         async with asyncio.timeout(FETCH_SECONDS):
             state = self._state if self._is_whole else None
             if state is None:
-                state = StatusState(
-                    read_list_token(
-                        await self._fetch(), self._keys(), issuer=self._issuer, uri=self.uri
-                    )
-                )
+                state = StatusState(await self._read_list(await self._fetch()))
             nonce, url = secrets.token_urlsafe(16), f"{self.uri}/events"
             shown = await self._credentials.show(url)
         asked_at = self._clock()
@@ -171,19 +169,35 @@ class StatusFollower:
                 reader = EventReader(EVENT_BYTES + 1000)
                 async for piece in answer.aiter_raw():
                     for sent in reader.feed(piece):
-                        if self._take(sent, state, nonce, asked_at):
+                        if await self._take(sent, state, nonce, asked_at):
                             limit.reschedule(loop.time() + SILENCE_SECONDS)
 
-    def _take(self, sent: ServerSent, state: StatusState, nonce: str, asked_at: float) -> bool:
+    async def _read_list(self, token: str) -> ListToken:
+        return await with_keys(
+            lambda keys: read_list_token(token, keys, issuer=self._issuer, uri=self.uri),
+            self._keys,
+            self._learn,
+        )
+
+    async def _read_event(self, sent: ServerSent, kind: str, nonce: str) -> StatusEvent:
+        return await with_keys(
+            lambda keys: read_status_event(
+                sent.data, keys, kind=kind, issuer=self._issuer, uri=self.uri, nonce=nonce
+            ),
+            self._keys,
+            self._learn,
+        )
+
+    async def _take(
+        self, sent: ServerSent, state: StatusState, nonce: str, asked_at: float
+    ) -> bool:
         """Take one event; return whether it made what is known younger."""
         if sent.kind == "reload":  # anyone between can say that too, and only costs us a fetch
             raise Gap("the exchange says so")
         kind = KINDS.get(sent.kind)
         if kind is None:
             raise FormatError("an event of no kind of ours")
-        event = read_status_event(
-            sent.data, self._keys(), kind=kind, issuer=self._issuer, uri=self.uri, nonce=nonce
-        )
+        event = await self._read_event(sent, kind, nonce)
         before, now = state.known_at, self._clock()
         changed = state.accept(event, asked_at, now)
         if changed is None:

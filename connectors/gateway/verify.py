@@ -27,6 +27,7 @@ from connectors.gateway.door import (
     FileObject,
     UsedProof,
 )
+from connectors.gateway.issuer_keys import Keys, Learn, with_keys
 from connectors.gateway.problems import BadToken, GatewayProblem, NotHere, NotNow, Refused
 from connectors.gateway.status import StatusSource, check_status
 from exchange.formats.dpop import MAX_AGE, Proof, ProofRefused
@@ -53,11 +54,12 @@ class Trust:
 
     `audience` is this connector's registered URL; `clock` gives UTC milliseconds; `nonces` are
     those of proofs; `revoked` are the `jti` of tokens that were given up. `status` is asked where
-    the door reads no rows; the mounted gateway's does.
+    the door reads no rows; the mounted gateway's does. `learn` reads the keys anew where they come
+    from elsewhere (issuer_keys.py): a token may name one that was made since.
     """
 
     door: Door
-    keys: Callable[[], KeySet]
+    keys: Keys
     nonces: Nonces
     issuer: str
     audience: str
@@ -65,6 +67,7 @@ class Trust:
     status: StatusSource | None = None
     replays: Replays = field(default_factory=Replays)
     revoked: Container[str] = ()
+    learn: Learn | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ async def verify_grant(
     shown = _shown(asking, trust)
 
     # 2. token
-    token = _verified(shown, trust)
+    token = await _verified(shown, trust)
     if token.jti in trust.revoked:
         raise BadToken("token_revoked", "The token was revoked.", scheme=shown.scheme)
     proof = _proof(shown, token, trust)
@@ -171,15 +174,18 @@ def _shown(asking: Asking, trust: Trust) -> Shown:
     return Shown(scheme, token, asking.proofs, asking.method, trust.audience + asking.path)
 
 
-def _verified(shown: Shown, trust: Trust) -> GrantToken:
-    try:
+async def _verified(shown: Shown, trust: Trust) -> GrantToken:
+    def read(keys: KeySet) -> GrantToken:
         return verify_grant_token(
             shown.token,
-            trust.keys(),
+            keys,
             issuer=trust.issuer,
             audience=trust.audience,
             now=trust.clock() / 1000,
         )
+
+    try:
+        return await with_keys(read, trust.keys, trust.learn)
     except TokenRefused as refused:
         raise BadToken(refused.code, refused.detail, scheme=shown.scheme) from refused
 

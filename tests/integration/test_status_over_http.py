@@ -161,6 +161,26 @@ async def test_an_exchange_that_was_away_is_followed_again(place):
         await until(gateway, grant, token, "grant_revoked")
 
 
+async def test_the_exchange_signs_with_another_key_and_the_old_one_is_retired(place):
+    """Lists, events and tokens by a key that was made while this gateway follows."""
+    _, grant, token = place.granted()
+    async with http_gateway(place.platform.profile) as gateway:
+        await until(gateway, grant, token, "ok")
+        keys = place.operator.post("/v1/keys/token/rotate", {"at_once": True})["keys"]
+        while not keys[0]["signs"]:
+            await asyncio.sleep(0.1)
+            keys = place.operator.get("/v1/keys/token")["keys"]
+        _, revoked, another = place.granted()
+        assert read_jws(another).header["kid"] == keys[0]["id"]
+        await until(gateway, revoked, another, "ok")
+        assert await gateway.says(grant, token) == "ok"
+        place.revoke(revoked)
+        await until(gateway, revoked, another, "grant_revoked")
+        place.operator.post("/v1/keys/token/retire")
+        place.revoke(grant)
+        await until(gateway, grant, token, "grant_revoked")
+
+
 def test_a_stream_ends_with_the_right_to_it(place):
     platform = join(place.operator, "Short-lived", ["platform"])
     path = f"/v1/status-lists/{platform.profile.organisation_id}/events?nonce={'n' * 22}"

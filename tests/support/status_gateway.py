@@ -19,16 +19,17 @@ import httpx
 import uvicorn
 import uvloop
 
+from connectors.gateway.clock import boot_time
 from connectors.gateway.door import Delivery, Use
+from connectors.gateway.issuer_keys import IssuerKeys
 from connectors.gateway.problems import GatewayProblem
-from connectors.gateway.status_follower import StatusFollower, boot_time
+from connectors.gateway.status_follower import StatusFollower
 from connectors.gateway.verify import Asking, Trust, verify_grant
 from exchange.client.profile import Profile, read_profile
 from exchange.client.session import AsyncSession
 from exchange.clock import now_ms
 from exchange.formats.jws import read_json, read_jws
 from exchange.formats.shown import Nonces
-from exchange.formats.tokens import KeySet
 
 
 class ClaimsDoor:
@@ -138,26 +139,28 @@ async def http_gateway(
     """A gateway of the platform whose client `profile` is; `port`: of the line to the exchange."""
     clocks, session = clocks or Clocks(), AsyncSession(profile)
     transport = Via(port) if port is not None else httpx.AsyncHTTPTransport()
-    keys = KeySet((await session.http.get("/oauth/jwks")).json())
     async with httpx.AsyncClient(transport=transport, timeout=10, trust_env=False) as http:
+        keys = IssuerKeys(http, f"{profile.url}/oauth/jwks")
         follower = StatusFollower(
             http,
             f"{profile.url}/v1/status-lists/{profile.organisation_id}",
             issuer=profile.url,
-            keys=lambda: keys,
+            keys=keys.known,
+            learn=keys.learn,
             credentials=Conversation(session),
             clock=clocks.boot,
         )
         trust = Trust(
             ClaimsDoor([]),
-            lambda: keys,
+            keys.known,
             Nonces(os.urandom(32)),
             profile.url,
             f"{profile.url}/gateway",
             clocks.wall_ms,
             follower,
+            learn=keys.learn,
         )
-        async with follower.running():
+        async with keys.running(), follower.running():
             yield HttpGateway(trust, follower, clocks)
     await session.close()
 

@@ -23,7 +23,8 @@ class Signer:
     def __init__(self) -> None:
         jwk = generate_client_key()
         self._key, _, self._kid = load_private_key(jwk)
-        self.keys = KeySet(public_jwks(jwk))
+        self.jwks = public_jwks(jwk)
+        self.keys = KeySet(self.jwks)
 
     def sign(self, typ: str, claims: dict[str, Any]) -> str:
         return sign_jws(self._key, {"alg": "ES256", "kid": self._kid, "typ": typ}, claims)
