@@ -49,14 +49,14 @@ class Metadata:
     jwks: Mapping[str, Any]
     auth_method: AuthMethod
     dpop_bound: bool
-    scopes: frozenset[str]
     signing_alg: str | None
 
 
 def read_metadata(document: object, allowed_scopes: frozenset[str]) -> Metadata:
     """Read a registration request; raises NotRegistered.
 
-    `allowed_scopes` are those of the organisation's roles: any client of it has these, no fewer.
+    `allowed_scopes` are those of the organisation's roles: any client of it has these, and a
+    document that names others, or not all of them, is refused.
     """
     if not isinstance(document, dict):
         raise _invalid("The body must be a JSON object of client metadata.")
@@ -66,12 +66,12 @@ def read_metadata(document: object, allowed_scopes: frozenset[str]) -> Metadata:
         raise _invalid(f"token_endpoint_auth_method must be one of {', '.join(METHODS)}.")
     jwks = _keys(document, with_keys=method == "private_key_jwt")
     _flows(document)
+    _check_scope(document, allowed_scopes)
     return Metadata(
         name=_name(document.get("client_name", "client")),
         jwks=jwks,
         auth_method=cast(AuthMethod, method),
         dpop_bound=_flag(document, "dpop_bound_access_tokens", default=True),
-        scopes=_scopes(document, allowed_scopes),
         signing_alg=_signing_alg(document, jwks),
     )
 
@@ -139,16 +139,16 @@ def _flows(document: Mapping[str, Any]) -> None:
         raise _invalid("response_types: this server has no authorization endpoint.")
 
 
-def _scopes(document: Mapping[str, Any], allowed: frozenset[str]) -> frozenset[str]:
+def _check_scope(document: Mapping[str, Any], allowed: frozenset[str]) -> None:
+    """Refuse a scope that is not the one that the client will have: there is no other to give."""
     text = document.get("scope")
     if text is None:
-        return allowed
-    if not isinstance(text, str) or len(text) > 1000:
-        raise _invalid("scope must be names with one space between them.")
-    asked = frozenset(text.split(" "))
-    if not asked <= allowed:
-        raise _invalid(f"scope: the organisation's roles allow {' '.join(sorted(allowed))}.")
-    return asked
+        return
+    if not isinstance(text, str) or set(text.split(" ")) != allowed:
+        raise _invalid(
+            "scope: the client will have all that the organisation's roles allow, "
+            f"{' '.join(sorted(allowed))}. Name these or none; ask for less with each token."
+        )
 
 
 def _signing_alg(document: Mapping[str, Any], jwks: Mapping[str, Any]) -> str | None:

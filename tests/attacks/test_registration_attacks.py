@@ -200,6 +200,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "implicit": ({"jwks": GOOD, "response_types": ["token"]}, METADATA),
     "password": ({"jwks": GOOD, "grant_types": ["client_credentials", "password"]}, METADATA),
     "scope of others": ({"jwks": GOOD, "scope": "operate"}, METADATA),
+    "scope of less": ({"jwks": GOOD, "scope": "catalog"}, METADATA),
     "scope of people": ({"jwks": GOOD, "scope": "members approvals"}, METADATA),
     "bound as a text": ({"jwks": GOOD, "dpop_bound_access_tokens": "false"}, METADATA),
     "name of two lines": ({"jwks": GOOD, "client_name": "a\nb"}, METADATA),

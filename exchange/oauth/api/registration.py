@@ -49,7 +49,11 @@ METADATA = {
             "type": "boolean",
             "description": "Default true: bearer tokens only where false is said (RFC 9449)",
         },
-        "scope": {"type": "string", "description": "Of what the organisation's roles allow"},
+        "scope": {
+            "type": "string",
+            "description": "All that the organisation's roles allow, or left out: less is asked "
+            "for with each token",
+        },
     },
     "example": {
         "client_name": "nightly import",

@@ -38,7 +38,7 @@ def read(**document) -> Metadata:
 def test_defaults_are_keys_and_bound_tokens():
     wanted = read()
     assert (wanted.auth_method, wanted.dpop_bound) == ("private_key_jwt", True)
-    assert (wanted.jwks, wanted.scopes, wanted.name) == (JWKS, ALLOWED, "client")
+    assert (wanted.jwks, wanted.name) == (JWKS, "client")
 
 
 def test_what_is_asked_for_is_honoured():
@@ -48,13 +48,13 @@ def test_what_is_asked_for_is_honoured():
         grant_types=["client_credentials"],
         response_types=[],
         redirect_uris=[],
-        scope="catalog grants",
+        scope="requests catalog participants grants",
         token_endpoint_auth_signing_alg="ES256",
         jwks_uri=None,
         tls_client_certificate_bound_access_tokens=False,
     )
     assert (wanted.name, wanted.dpop_bound) == ("夜间 nightly", False)
-    assert (wanted.scopes, wanted.signing_alg) == ({"catalog", "grants"}, "ES256")
+    assert wanted.signing_alg == "ES256"
     secret = read_metadata({"token_endpoint_auth_method": "client_secret_post"}, ALLOWED)
     assert (secret.auth_method, secret.jwks) == ("client_secret_post", {"keys": []})
 
@@ -80,6 +80,25 @@ def test_the_answer_says_what_was_registered():
     assert (told["client_secret"], told["client_secret_expires_at"]) == ("dsx_x", 0)
 
 
+@pytest.mark.parametrize(
+    "scope",
+    [
+        "catalog",
+        "catalog grants participants requests operate",
+        "operate",
+        "",
+        " ",
+        "catalog  grants",
+    ],
+)
+def test_a_scope_of_less_or_more_than_the_client_will_have_is_refused_and_told(scope):
+    """It would be widened in silence: what a token is good for is asked with each token."""
+    with pytest.raises(Refused) as caught:
+        read(scope=scope)
+    assert caught.value.error == "invalid_client_metadata"
+    assert "catalog grants participants requests" in caught.value.description
+
+
 @pytest.mark.parametrize("document", [None, [], "x", 1, True])
 def test_no_object_is_no_metadata(document):
     with pytest.raises(Refused):
@@ -102,7 +121,8 @@ def test_whatever_is_sent_is_honoured_or_refused(document, with_keys):
     if wanted.jwks["keys"]:
         assert wanted.jwks == parse_public_jwks(sent["jwks"])
     assert wanted.name == sent.get("client_name", "client")
-    assert wanted.scopes <= ALLOWED
+    if (scope := sent.get("scope")) is not None:
+        assert set(scope.split(" ")) == ALLOWED
     for refused in ("jwks_uri", "request_uris", "client_secret", "client_id", "redirect_uris"):
         assert not sent.get(refused)
     assert "software_statement" not in sent
