@@ -46,6 +46,7 @@ from exchange.oauth.gate import ClientGate
 from exchange.oauth.introspect import Introspection
 from exchange.oauth.limits import EndpointLimits
 from exchange.oauth.nonces import load_nonces
+from exchange.oauth.resource_metadata import metadata_url
 from exchange.participants.api import clients as clients_api
 from exchange.participants.api import engagements as engagements_api
 from exchange.participants.api import members as members_api
@@ -135,6 +136,7 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
     issuer, people, ledger = settings.issuer_url, parts.participants, parts.ledger
 
     app.state.authenticate = authenticate
+    app.state.resource_metadata = metadata_url(settings, issuer)
     app.state.record_read = ReadRecorder(parts.ledger, parts.participants)
     for router in (  # the framework tries them in this order: the busiest first
         oauth_api.router(keys, nonces, settings, people, ledger, access, fits, limits),
@@ -153,6 +155,7 @@ def _add_routes(app: FastAPI, parts: Parts) -> None:
             clock=now_ms,
             services=parts.services,
             revoked=revoked,
+            metadata=metadata_url(settings, settings.connector_url),
         ),
         tiles_api.router(parts.ledger),
         entries_api.router(parts.ledger, page, settings.issuer_url, parts.token_keys.sign_manifest),

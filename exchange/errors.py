@@ -15,7 +15,7 @@ terms. What only the operator may see goes in the exception's `__cause__` or in 
 
 from typing import Any, ClassVar, Final
 
-ALGS: Final = "ES256 PS256 EdDSA"  # of DPoP proofs
+ALGS: Final = "ES256 Ed25519 EdDSA PS256"  # of DPoP proofs (exchange/formats/dpop.py)
 
 
 class ExchangeError(Exception):
@@ -41,6 +41,10 @@ class ExchangeError(Exception):
         self.status_code = status or self.status
         self.members = members or {}
         self.headers = headers or {}
+
+    def answer_headers(self, resource_metadata: str | None = None) -> dict[str, str]:
+        """Return the answer's headers; the URL is where the metadata of the routes is."""
+        return self.headers
 
     def problem(self) -> dict[str, Any]:
         """Return the problem document (RFC 9457 section 3)."""
@@ -83,12 +87,18 @@ class Unauthenticated(ExchangeError):
     ) -> None:
         # No error code where no authentication was tried, and both schemes then.
         told = [] if code == "token_missing" else [f'error="{error}"']
-        bearer, dpop = ["Bearer", ", ".join(told)], ["DPoP", ", ".join([*told, f'algs="{ALGS}"'])]
-        offered = [dpop] if scheme == "dpop" else [bearer] if told else [dpop, bearer]
-        challenge = ", ".join(" ".join(filter(None, each)) for each in offered)
-        super().__init__(
-            code, detail, hint=hint, headers={"WWW-Authenticate": challenge, **(headers or {})}
+        bearer, dpop = ("Bearer", told), ("DPoP", [*told, f'algs="{ALGS}"'])
+        self._offered = [dpop] if scheme == "dpop" else [bearer] if told else [dpop, bearer]
+        super().__init__(code, detail, hint=hint, headers=headers)
+        self.headers = self.answer_headers()
+
+    def answer_headers(self, resource_metadata: str | None = None) -> dict[str, str]:
+        """Return the headers with the challenge; the URL is that of RFC 9728 section 5.1."""
+        more = [f'resource_metadata="{resource_metadata}"'] if resource_metadata else []
+        challenge = ", ".join(
+            f"{scheme} {', '.join([*told, *more])}".rstrip() for scheme, told in self._offered
         )
+        return {**self.headers, "WWW-Authenticate": challenge}
 
 
 class Forbidden(ExchangeError):

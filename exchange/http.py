@@ -319,12 +319,12 @@ def decode_cursor(cursor: str | None) -> str | None:
 
 
 def problem_response(request: Request, error: ExchangeError) -> JSONResponse:
-    """Answer with an error's public face."""
+    """Answer with an error's public face; a challenge says where the routes' metadata is."""
     document = error.problem()
     document["request_id"] = getattr(request.state, "request_id", None)
-    return JSONResponse(
-        document, error.status_code, {"Cache-Control": "no-store", **error.headers}, PROBLEM
-    )
+    metadata = getattr(request.app.state, "resource_metadata", None)
+    headers = {"Cache-Control": "no-store", **error.answer_headers(metadata)}
+    return JSONResponse(document, error.status_code, headers, PROBLEM)
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -59,17 +59,23 @@ def router(
     clock: Callable[[], int],
     services: HttpSource | None = None,
     revoked: Container[str] = (),
+    metadata: str | None = None,
 ) -> APIRouter:
     """Return the gateway's routes, below `/gateway`.
 
     `sources` is by the name that a Delivery's `connector` gives; `keys` gives the issuer's current
     ones, `nonces` are those of DPoP proofs. `audience` is this gateway's registered URL, with
     `/gateway` and no slash at its end; `clock` gives UTC milliseconds; `services` calls what an
-    offering of a service names.
+    offering of a service names; `metadata` is where this gateway's own is (RFC 9728), for 401s.
     Register `problems.answer_problem` for GatewayProblem.
     """
     trust = Trust(door, keys, nonces, issuer, audience, clock, revoked=revoked)
-    routes = APIRouter(prefix="/gateway", tags=["gateway"], dependencies=[Depends(bearer)])
+
+    async def name_metadata(request: Request) -> None:
+        request.state.resource_metadata = metadata
+
+    first = [Depends(name_metadata), Depends(bearer)]
+    routes = APIRouter(prefix="/gateway", tags=["gateway"], dependencies=first)
 
     @routes.get(
         "/grants/{grant_id}",

@@ -16,6 +16,8 @@ from fastapi import Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
+from exchange.formats.dpop import SIGNING_ALGORITHMS
+
 PROBLEM = "application/problem+json"
 
 _TITLES = {
@@ -36,7 +38,7 @@ _TITLES = {
     507: "No room",
 }
 
-_ALGS = "ES256 PS256 EdDSA"  # of DPoP proofs
+_ALGS = " ".join(SIGNING_ALGORITHMS)
 
 _HINTS = {
     "token_missing": "Send `Authorization: DPoP TOKEN` and a proof, or `Bearer TOKEN`, with a "
@@ -104,14 +106,20 @@ class BadToken(GatewayProblem):
         nonce: str | None = None,
     ) -> None:
         # Section 3.1: no error code where no authentication was tried; both schemes then.
-        bearer, dpop = f'Bearer error="{error}"', f'DPoP error="{error}", algs="{_ALGS}"'
-        challenge = dpop if scheme == "dpop" else bearer
-        if code == "token_missing":
-            challenge = f'DPoP algs="{_ALGS}", Bearer'
-        headers = {"WWW-Authenticate": challenge}
+        told = [] if code == "token_missing" else [f'error="{error}"']
+        bearer, dpop = ("Bearer", told), ("DPoP", [*told, f'algs="{_ALGS}"'])
+        self._offered = [dpop] if scheme == "dpop" else [bearer] if told else [dpop, bearer]
+        headers = {"WWW-Authenticate": self.challenge()}
         if nonce is not None:
             headers["DPoP-Nonce"] = nonce
         super().__init__(code, 401, detail, hint=hint, headers=headers)
+
+    def challenge(self, resource_metadata: str | None = None) -> str:
+        """Return the challenge; `resource_metadata` is the URL of RFC 9728 section 5.1."""
+        more = [f'resource_metadata="{resource_metadata}"'] if resource_metadata else []
+        return ", ".join(
+            f"{scheme} {', '.join([*told, *more])}".rstrip() for scheme, told in self._offered
+        )
 
 
 class Refused(GatewayProblem):
@@ -164,6 +172,9 @@ async def answer_problem(request: Request, problem: Exception) -> JSONResponse:
     document = problem.document()
     document["request_id"] = getattr(request.state, "request_id", None)
     headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **problem.headers}
+    if isinstance(problem, BadToken):
+        metadata = getattr(request.state, "resource_metadata", None)
+        headers["WWW-Authenticate"] = problem.challenge(metadata)
     return JSONResponse(document, problem.status, headers, PROBLEM)
 
 

@@ -5,6 +5,7 @@ that has it, clients of the platform under whose offering its grant is, and the 
 else, as for every token that is not good just now, it is `{"active": false}` and no more.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,28 @@ from exchange.settings import Settings
 MEDIA_TYPE = "application/token-introspection+jwt"
 TYPE = "token-introspection+jwt"
 INACTIVE: dict[str, Any] = {"active": False}
+_JSON = ("application/json", "application/*", "*/*")
+_QUALITY = re.compile(r"[01](?:\.[0-9]{0,3})?")
+
+
+def wants_jwt(accept: str) -> bool:
+    """Whether an Accept header names the JWT, and would not rather have JSON (RFC 9701 section 4).
+
+    By the qualities of RFC 9110 section 12.5.1; one that cannot be read is none.
+    """
+    liked: dict[str, float] = {}
+    for each in accept.split(","):
+        name, *parameters = (part.strip().lower() for part in each.split(";"))
+        quality = 1.0
+        for parameter in parameters:
+            key, _, value = parameter.partition("=")
+            if key.strip() == "q":
+                known = _QUALITY.fullmatch(value.strip())
+                quality = min(float(value), 1.0) if known is not None else 0.0
+        liked[name] = quality
+    jwt = liked.get(MEDIA_TYPE, 0.0)
+    json = next((liked[name] for name in _JSON if name in liked), 0.0)
+    return jwt > 0 and jwt >= json
 
 
 class Introspection:

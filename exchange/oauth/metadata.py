@@ -1,6 +1,7 @@
 """Authorization server metadata (RFC 8414), made of settings only."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 
@@ -20,6 +21,11 @@ PATH = "/.well-known/oauth-authorization-server"
 JWKS_PATH = "/oauth/jwks"
 REVOKE_PATH = "/oauth/revoke"
 INTROSPECT_PATH = "/oauth/introspect"
+
+
+def metadata_paths(settings: Settings) -> list[str]:
+    """Return where the document is: as section 3.1 says for the issuer, and at the root."""
+    return list(dict.fromkeys([PATH + urlsplit(settings.issuer_url).path, PATH]))
 
 
 def server_metadata(settings: Settings) -> dict[str, Any]:

@@ -11,6 +11,15 @@ from exchange.settings import Settings
 PATH = "/.well-known/oauth-protected-resource"
 
 
+def metadata_url(settings: Settings, resource: str) -> str | None:
+    """Return where a resource's document is (section 3.1); None where it is not served here."""
+    parts = urlsplit(resource)
+    path = PATH + parts.path
+    if resource_documents(settings).get(path, {}).get("resource") != resource:
+        return None
+    return f"{parts.scheme}://{parts.netloc}{path}"
+
+
 def resource_documents(settings: Settings) -> dict[str, dict[str, Any]]:
     """Return the documents by their paths here: of the routes, and of the mounted gateway."""
     issuer, connector = settings.issuer_url, settings.connector_url

@@ -65,7 +65,7 @@ async def refused(
 async def test_no_token(world: World, http: httpx.AsyncClient) -> None:
     answer = await http.get(url(NAME))
     assert (answer.status_code, code(answer)) == (401, "token_missing")
-    assert answer.headers["www-authenticate"] == 'DPoP algs="ES256 PS256 EdDSA", Bearer'
+    assert answer.headers["www-authenticate"] == 'DPoP algs="ES256 Ed25519 EdDSA PS256", Bearer'
     nothing_left(world, answer)
 
 

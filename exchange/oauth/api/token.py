@@ -167,13 +167,17 @@ def router(
         )
         return problem_response(request, refused)
 
-    @routes.get(
-        metadata.PATH,
-        summary="What this authorization server does (RFC 8414)",
-        responses=_example(document),
-    )
     async def server_metadata() -> Response:
         return JSONResponse(document, headers=PUBLIC)
+
+    for number, path in enumerate(metadata.metadata_paths(settings)):
+        routes.add_api_route(
+            path,
+            server_metadata,
+            summary="What this authorization server does (RFC 8414)",
+            responses=_example(document),
+            include_in_schema=number == 0,
+        )
 
     @routes.get(
         metadata.JWKS_PATH,

@@ -15,7 +15,7 @@ from exchange.ledger.write import Stale
 from exchange.oauth.api.token import NO_STORE, PUBLIC, TokenError, read_incoming, refused, visited
 from exchange.oauth.form import MEDIA_TYPE as FORM_TYPE
 from exchange.oauth.gate import ClientGate
-from exchange.oauth.introspect import MEDIA_TYPE, Introspection
+from exchange.oauth.introspect import MEDIA_TYPE, Introspection, wants_jwt
 from exchange.oauth.metadata import INTROSPECT_PATH, REVOKE_PATH
 from exchange.oauth.model import Party, Refused
 from exchange.oauth.par import CHALLENGE_METHODS, push_request
@@ -96,7 +96,7 @@ def router(
 
         async def answer(party: Party, incoming: Incoming) -> Response:
             told = await introspection.answer(party, _token(incoming))
-            if MEDIA_TYPE in request.headers.get("accept", ""):
+            if wants_jwt(",".join(request.headers.getlist("accept"))):
                 signed = introspection.signed(party, told)
                 return Response(signed, headers=NO_STORE, media_type=MEDIA_TYPE)
             return JSONResponse(told, headers=NO_STORE)

@@ -138,5 +138,5 @@ def test_what_is_no_token(values: tuple[bytes, ...]):
     with pytest.raises(Unauthenticated) as refused:
         presented(request(*values))
     challenge = refused.value.headers["WWW-Authenticate"]
-    offered = 'DPoP algs="ES256 PS256 EdDSA", Bearer'
+    offered = 'DPoP algs="ES256 Ed25519 EdDSA PS256", Bearer'
     assert challenge == (offered if not values else 'Bearer error="invalid_token"')

@@ -148,6 +148,35 @@ async def test_an_answer_as_a_jwt_is_for_its_asker_alone(world):
     assert (await world.me(answer.text)).status_code == 401  # it is never taken for a token
 
 
+@pytest.mark.parametrize(
+    ("accept", "is_signed"),
+    [
+        (MEDIA_TYPE, True),
+        (f"{MEDIA_TYPE};q=0.5, text/html, */*;q=0.1", True),
+        (f"application/json, {MEDIA_TYPE}", True),
+        (f"application/json;q=0.9, {MEDIA_TYPE.upper()} ; Q=1.0", True),
+        (f"application/*;q=0.2, {MEDIA_TYPE};q=0.3", True),
+        (f"application/json, {MEDIA_TYPE};q=0", False),
+        (f"application/json, {MEDIA_TYPE};q=0.000", False),
+        (f"application/json, {MEDIA_TYPE};q=0.9", False),
+        (f"application/*, {MEDIA_TYPE};q=0.9", False),
+        (f"*/*, {MEDIA_TYPE};q=0.9", False),
+        (f"{MEDIA_TYPE};q=often", False),
+        (f"{MEDIA_TYPE};q=nan", False),
+        (f"x{MEDIA_TYPE}", False),
+        (f"{MEDIA_TYPE}x", False),
+        (f'text/plain;x="{MEDIA_TYPE}"', False),
+        ("application/*", False),
+        ("*/*", False),
+        (",;,=", False),
+    ],
+)
+async def test_an_answer_is_a_jwt_for_who_would_rather_have_one(world, accept, is_signed):
+    answer = await send(world, "/oauth/introspect", token="x", accept=accept)
+    assert answer.status_code == 200
+    assert (answer.headers["content-type"] == MEDIA_TYPE) == is_signed
+
+
 # -- Pushed requests (RFC 9126) ---------------------------------------------------------------
 
 PUSHED = {
