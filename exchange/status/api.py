@@ -22,7 +22,9 @@ from exchange.watchers import Watchers
 MEDIA_TYPE: Final = "application/statuslist+jwt"
 EVENTS: Final = "text/event-stream"
 TTL_SECONDS: Final = 10
-LIFETIME_SECONDS: Final = 3600
+LIFETIME_SECONDS: Final = 60
+"""More than the 10 s, for who reads by the draft alone and whose clock is some seconds off."""
+
 _UNKNOWN = NotFound("status_list_unknown", "There is no such status list, or it is not yours.")
 
 OrgId = Annotated[str, Path(pattern="^org_[0-9a-hjkmnp-tv-z]{26}$", examples=["org_" + "0" * 26])]
@@ -84,6 +86,7 @@ def router(
         so: `/events` goes on from there. Older than 10 s it must not be relied upon.
         """
         await check(org_id, caller)
+        now = now_ms() // 1000  # before the look: what a list says is never younger than it claims
         size, statuses = await feed.store.listed(org_id)
 
         def signed() -> str:
@@ -92,7 +95,7 @@ def router(
                 list_uri(issuer, org_id),
                 statuses,
                 size,
-                now=now_ms() // 1000,
+                now=now,
                 ttl=TTL_SECONDS,
                 lifetime=LIFETIME_SECONDS,
             )

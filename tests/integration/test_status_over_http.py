@@ -195,6 +195,15 @@ def test_a_stream_ends_with_the_right_to_it(place):
     assert time.monotonic() - began < 30  # and not after its minute
 
 
+def test_who_has_the_list_and_nothing_else_has_none_that_is_old(place):
+    path = f"/v1/status-lists/{place.platform.profile.organisation_id}"
+    headers = {"Authorization": f"Bearer {place.platform.token()}"}
+    before = int(time.time())
+    claims = read_json(read_jws(httpx.get(place.server.url + path, headers=headers).text).payload)
+    assert before <= claims["iat"] <= time.time()
+    assert (claims["ttl"], claims["exp"] - claims["iat"]) == (10, 60)
+
+
 def test_lists_are_shown_to_the_platforms_own_and_to_the_operator(place):
     path = f"/v1/status-lists/{place.platform.profile.organisation_id}"
     url = place.server.url
