@@ -39,6 +39,13 @@ def client_add(
         Literal["basic", "post"] | None,
         typer.Option(help="Operator: a secret instead of keys, sent so; it is printed once"),
     ] = None,
+    jwt_bearer: Annotated[
+        bool,
+        typer.Option(
+            "--jwt-bearer",
+            help="Operator: its JWT is the whole token request (RFC 7523 section 2.1), with --jwks",
+        ),
+    ] = False,
     bound: Bound = None,
     organisation: OwnOrganisation = "",
     program: Annotated[
@@ -50,11 +57,15 @@ def client_add(
     """Register a client by its public keys."""
     if (jwks is None) == (secret is None):
         raise typer.BadParameter("give one of --jwks and --secret")
+    if jwt_bearer and jwks is None:
+        raise typer.BadParameter("--jwt-bearer goes with --jwks: it signs with a key")
     body: dict[str, Any] = {"name": name, "program": program}
     if jwks is not None:
         body["jwks"] = read_json(jwks)
     if secret is not None:
         body["token_endpoint_auth_method"] = f"client_secret_{secret}"
+    if jwt_bearer:
+        body |= {"token_endpoint_auth_method": "jwt_bearer"}
     if bound is not None:
         body["dpop_bound_access_tokens"] = bound
     with session(profile, as_json=as_json) as me:

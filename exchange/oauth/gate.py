@@ -6,7 +6,8 @@ from exchange.clock import now_ms
 from exchange.errors import Unavailable
 from exchange.ledger.ledger import Ledger
 from exchange.ledger.write import Stale
-from exchange.oauth.assertion import ReceivedAssertion, verify_assertion
+from exchange.oauth.assertion import METHOD, ReceivedAssertion, verify_assertion
+from exchange.oauth.jwt_bearer import METHOD as JWT_BEARER
 from exchange.oauth.limits import EndpointLimits
 from exchange.oauth.model import NotAuthenticated, Party, Refused, Verified
 from exchange.oauth.party import load_party, spend
@@ -68,5 +69,14 @@ class ClientGate:
 
     def _verify(self, received: Received, party: Party | None) -> Verified:
         if isinstance(received, ReceivedAssertion):
-            return verify_assertion(received, party, issuer=self._issuer, now_ms=self._clock())
+            # One registered for the JWT bearer grant has keys: where there is no grant, what they
+            # sign proves it as it proves others.
+            by_grant = party is not None and party.client.auth_method == JWT_BEARER
+            return verify_assertion(
+                received,
+                party,
+                issuer=self._issuer,
+                now_ms=self._clock(),
+                method=JWT_BEARER if by_grant else METHOD,
+            )
         return verify_secret(received, party, self._fits)

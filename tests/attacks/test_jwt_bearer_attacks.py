@@ -8,6 +8,7 @@ import pytest
 from joserfc import jwk
 
 from exchange.formats.tokens import public_jwks
+from exchange.oauth.assertion import TYPE
 from tests.unit.oauth.world import ISSUER, claims_of, forge, shared_world, world
 
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -137,6 +138,40 @@ async def test_only_those_registered_so_and_they_by_nothing_else(world, theirs):
     assert answer.json()["error"] == "invalid_client"
     # It has not been spent: it failed before.
     assert (await theirs.send(as_assertion)).status_code == 200
+
+
+async def test_its_key_proves_it_where_tokens_are_given_up_and_asked_about(world, theirs):
+    """Beside the token endpoint there is no grant: there it signs assertions as others do."""
+    token = (await theirs.send(theirs.signed())).json()["access_token"]
+    stranger = jwk.ECKey.generate_key("P-256").as_dict(private=True)
+
+    async def post(path, **changes):
+        assertion = theirs.signed(**({"scope": ..., "sub": theirs.client_id} | changes))
+        form = {"client_assertion_type": TYPE, "client_assertion": assertion, "token": token}
+        async with world.http() as http:
+            return await http.post(path, data=form)
+
+    for path in ("/oauth/introspect", "/oauth/revoke"):
+        for changes in ({"key": stranger}, {"sub": ...}, {"aud": "https://x.example"}, {"exp": 1}):
+            refused(await post(path, **changes), "invalid_client")
+    told = await post("/oauth/introspect")
+    assert (told.status_code, told.json()["active"]) == (200, True), told.text
+    assert (await world.me(token)).status_code == 200
+    assert (await post("/oauth/revoke")).status_code == 200
+    assert (await world.me(token)).status_code == 401
+
+
+async def test_what_proved_it_once_does_so_nowhere_again(world, theirs):
+    """One JWT that is a grant and an assertion at once is good for one of them."""
+    both = theirs.signed(sub=theirs.client_id)
+    form = {"client_assertion_type": TYPE, "client_assertion": both, "token": "x"}
+    async with world.http() as http:
+        assert (await http.post("/oauth/revoke", data=form)).status_code == 200
+        refused(await theirs.send(both), "invalid_client")
+        other = theirs.signed(sub=theirs.client_id)
+        assert (await theirs.send(other)).status_code == 200
+        form["client_assertion"] = other
+        refused(await http.post("/oauth/revoke", data=form), "invalid_client")
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,14 @@
 """A program is invited, registers, is approved and gets a new key, by the command alone."""
 
 import json
+import time
 
+import httpx
 import pytest
 
+from exchange.formats.tokens import make_client_assertion
+from exchange.oauth.assertion import TYPE
+from exchange.oauth.jwt_bearer import GRANT_TYPE as JWT_BEARER
 from tests.support.actors import join, operator
 from tests.support.commands import environment, exchange
 from tests.support.server import ExchangeServer
@@ -106,3 +111,26 @@ def test_withdraw_reject_and_secrets(server, run, org):
     assert "disabled" in run("client", "disable", made["id"]).stdout
     refused = run("client", "reject", made["id"], code=1)
     assert "client_not_pending" in refused.stderr
+
+
+@pytest.mark.sqlite
+def test_registered_for_the_jwt_bearer_grant(server, run, org, tmp_path):
+    """By the operator: its one JWT is the request, and its key lets it give the token up."""
+    run("profile", "new", "theirs.json", "--url", server.url)
+    (tmp_path / "theirs.jwks").write_text(run("profile", "key", who="theirs.json").stdout)
+    add = ("client", "add", "sharing", "--jwt-bearer", "--bearer", "--organisation", org, "--json")
+    assert "--jwks" in run(*add, "--secret", "basic", code=2).stderr
+    made = json.loads(run(*add, "--jwks", "theirs.jwks").stdout)
+    assert made["token_endpoint_auth_method"] == "jwt_bearer"
+    key = json.loads((tmp_path / "theirs.json").read_text())["key"]
+
+    def post(path, **form):
+        return httpx.post(f"{server.url}/oauth/{path}", data=form)
+
+    def signed():
+        return make_client_assertion(key, made["id"], server.url, time.time())
+
+    answer = post("token", grant_type=JWT_BEARER, assertion=signed())
+    assert answer.status_code == 200, answer.text
+    proof = {"client_assertion_type": TYPE, "client_assertion": signed()}
+    assert post("revoke", token=answer.json()["access_token"], **proof).status_code == 200

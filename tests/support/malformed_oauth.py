@@ -147,8 +147,8 @@ def _grant(known: Known, dice: random.Random) -> str:
 
 
 def _registration(known: Known, dice: random.Random) -> Malformed:
-    invitation = _maybe(dice, known.invitations[-1], lambda _good, dice: _text(dice), 0.8)
-    scheme = dice.choice(["Bearer"] * 12 + ["bearer", "DPoP", "Basic", ""])
+    invitation = _maybe(dice, known.invitations[-1], lambda _good, dice: _text(dice), 0.9)
+    scheme = dice.choice(["Bearer"] * 30 + ["bearer", "DPoP", "Basic", ""])
     headers = [_kind(dice, JSON, FORM), (b"authorization", _bytes(f"{scheme} {invitation}"))]
     if dice.random() < 0.05:
         headers.append((b"authorization", _bytes(f"Bearer {known.token}")))
@@ -170,7 +170,7 @@ def _metadata(known: Known, dice: random.Random) -> Any:
     if method == "private_key_jwt":
         document["jwks"] = public_jwks(known.key)
     for _ in range(dice.choice([0, 1, 1, 1, 2, 2, 3])):
-        name = dice.choice([*document, "jwks", *_OTHER_METADATA])
+        name = dice.choice([*document, *document, *document, *_OTHER_METADATA])
         document[name] = dice.choice([_odd(dice), [_odd(dice)]])
     jwks = document.get("jwks")
     if isinstance(jwks, dict) and jwks and dice.random() < 0.3:
