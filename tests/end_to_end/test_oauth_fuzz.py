@@ -33,10 +33,10 @@ def test_malformed_requests_are_refused_in_words(tmp_path):
         # Each way in was tried: neither all refused before anything was read, nor much let through.
         assert {what for what, _status in found.answers} == WAYS_IN
         for way in WAYS:
-            assert found.of(f"token by {way}", 200) > 8, way
+            assert found.of(f"token by {way}", 200) > 4, way
             assert found.of(f"token by {way}", 400) > 100, way
-            assert found.of(f"introspect by {way}", 200) > 3, way
-            assert found.of(f"par by {way}", 201) > 1, way
+            assert found.of(f"introspect by {way}", 200) > 0, way
+            assert found.of(f"par by {way}", 201) > 0, way
         assert found.of("register", 201) > 5  # with a valid invitation, and read to the end
         assert found.of("register", 400) > 80
         assert found.of("me", 200) > 20

@@ -240,7 +240,7 @@ def _pushed(known: Known, dice: random.Random) -> Pairs:
         "code_challenge": challenge,
         "code_challenge_method": "S256",
     }
-    if dice.random() < 0.7:
+    if dice.random() < 0.5:
         asked[dice.choice([*asked, "state", "request_uri", "scope", "resource", "dpop_jkt"])] = (
             dice.choice(["token", "plain", _text(dice)])
         )
