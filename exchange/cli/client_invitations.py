@@ -1,5 +1,7 @@
 """Verbs by which a program is invited, and registers itself (RFC 7591)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +14,7 @@ from exchange.cli.output import (
     DEFAULT_PROFILE,
     AsJson,
     ProfilePath,
+    err,
     in_words,
     out,
     plain,
@@ -20,8 +23,16 @@ from exchange.cli.output import (
     print_list,
     session,
 )
+from exchange.client.errors import NotAnExchange, Refused
 from exchange.client.profile import create_profile, jwks_of, new_profile, update_profile
 from exchange.client.session import Session
+
+KEPT = (
+    "Whether it was registered is not known, so {path} was kept, with the key. Whoever invited it "
+    "sees that: `exchange client invitations` shows the invitation as used, with the client's id, "
+    "or as open. If used: `exchange profile set -p {path} --organisation ORG --client CLIENT`, "
+    "once it is active. If open: delete {path} and register again."
+)
 
 
 def client_invite(
@@ -98,24 +109,43 @@ def client_register(
     if bound is not None:
         document["dpop_bound_access_tokens"] = bound
     with in_words(as_json=as_json):
-        # The key stands on disk before anything is asked: an invitation is good only once.
-        create_profile(new_profile_path, fresh)
         me = Session(fresh)
         try:
-            log_key = read_log_key(me)
-            made = me.register(invitation, document)
-        except BaseException:
-            new_profile_path.unlink(missing_ok=True)
-            raise
+            fresh = replace(fresh, log_key=read_log_key(me))
+            # The key stands on disk before it is sent: an invitation is good only once.
+            create_profile(new_profile_path, fresh)
+            with _kept_unless_refused(new_profile_path):
+                made = me.register(invitation, document)
+                client, organisation = _ids(made)
+                joined = replace(fresh, client_id=client, organisation_id=organisation)
+                update_profile(new_profile_path, joined)
         finally:
             me.close()
-        ids = {"client_id": made["client_id"], "organisation_id": made["organisation_id"]}
-        update_profile(new_profile_path, replace(fresh, **ids, log_key=log_key))
     if as_json:
         print_json(made)
         return
     waits = " It gets tokens once the operator approves it." if made["status"] == "pending" else ""
     out.print(plain(f"{made['client_id']} registered; profile {new_profile_path}.{waits}"))
+
+
+@contextmanager
+def _kept_unless_refused(path: Path) -> Iterator[None]:
+    """Delete a new profile where the exchange refused its key; otherwise it may have taken it."""
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, Refused) and error.status < 500:
+            path.unlink(missing_ok=True)
+        else:
+            err.print(plain(KEPT.format(path=path)))
+        raise
+
+
+def _ids(made: Any) -> tuple[str, str]:
+    try:
+        return str(made["client_id"]), str(made["organisation_id"])
+    except (KeyError, TypeError) as error:
+        raise NotAnExchange("What answers registers nobody, and does not say why.") from error
 
 
 def add_to(clients: typer.Typer) -> None:

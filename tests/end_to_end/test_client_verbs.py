@@ -11,6 +11,7 @@ from exchange.oauth.assertion import TYPE
 from exchange.oauth.jwt_bearer import GRANT_TYPE as JWT_BEARER
 from tests.support.actors import join, operator
 from tests.support.commands import environment, exchange
+from tests.support.cutting import CuttingLine
 from tests.support.server import ExchangeServer
 
 
@@ -134,3 +135,28 @@ def test_registered_for_the_jwt_bearer_grant(server, run, org, tmp_path):
     assert answer.status_code == 200, answer.text
     proof = {"client_assertion_type": TYPE, "client_assertion": signed()}
     assert post("revoke", token=answer.json()["access_token"], **proof).status_code == 200
+
+
+@pytest.mark.sqlite
+def test_the_answer_to_a_registration_is_lost(server, run, org, tmp_path):
+    """The exchange has registered the key: it is kept, and what is said leads to a good profile."""
+    token = run("client", "invite", "--organisation", org, "--approved").stdout
+    register = ("client", "register", "-", "--new-profile", "p.json", "--json", "--url")
+    unasked = run(*register, "http://127.0.0.1:9", stdin=token, code=2)
+    assert "kept" not in unasked.stderr
+    assert not (tmp_path / "p.json").exists()  # nothing was sent
+
+    line = CuttingLine()
+    line.leads_to, line.loses = server.port, [b"POST /oauth/register"]
+    lost = run(*register, line.url, stdin=token, code=2)
+    line.close()
+    assert json.loads(lost.stdout)["error"] == "not_reachable"
+    assert "p.json was kept" in lost.stderr
+    assert "exchange client invitations" in lost.stderr
+    kept = json.loads((tmp_path / "p.json").read_text())
+    (tmp_path / "p.json").write_text(json.dumps(kept | {"url": server.url}))  # not the cut line
+
+    listed = json.loads(run("client", "invitations", "--organisation", org, "--json").stdout)
+    [client] = [each["client_id"] for each in listed if each["status"] == "used"]
+    run("profile", "set", "--organisation", org, "--client", client, who="p.json")
+    assert client in run("whoami", who="p.json").stdout
