@@ -27,6 +27,7 @@ from exchange.errors import BadInput, ExchangeError, Unavailable
 from exchange.http import language
 from exchange.ledger.proving import proving
 from exchange.ledger.write import Once
+from exchange.participants.credentials import credential_names
 from exchange.participants.model import Client
 from exchange.watchers import Watchers
 
@@ -48,7 +49,7 @@ class MountedDoor:
             if grant is None:
                 return None
             self._remember(grant)
-            await self._client(grant.client_id)
+            client = await self._client(grant.client_id)
             terms, objects = await self._desk.catalog.version(
                 grant.offering_id, grant.offering_version
             )
@@ -68,6 +69,7 @@ class MountedDoor:
             source=terms.source,
             objects=tuple(FileObject(**dataclasses.asdict(item)) for item in objects),
             rev=grant.rev,
+            client_keys=credential_names(client),
         )
 
     def watch(self, delivery: Delivery) -> AbstractContextManager[asyncio.Event]:

@@ -75,6 +75,7 @@ class Delivery:
     source: Mapping[str, Any]
     objects: tuple[FileObject, ...]
     rev: int
+    client_keys: frozenset[str] | None = None  # what tokens may have been got with; None: not known
 
 
 @dataclass(frozen=True, slots=True)

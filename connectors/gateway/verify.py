@@ -6,7 +6,8 @@
     3. grant        the token is for the grant that the path names, and for what is asked to be done
     4. list         the platform's status list says valid, where this gateway follows one
     5. look up      the exchange's word on what the grant allows now
-    6. client       the token's client and organisation are the grant's
+    6. client       the token's client and organisation are the grant's, and it got the token with
+                    a key or a secret that is still its own
     7. status       the grant is active and not past its end
     8. obligations  each is one that this gateway enforces
     9. object       the grant's offering has an object of that name
@@ -127,6 +128,13 @@ async def verify_grant(
     # 6. client
     if (token.client_id, token.org_id) != (delivery.client_id, delivery.consumer_id):
         raise Refused("token_for_another_client", "This grant was given to another client.")
+    keys = delivery.client_keys
+    if keys is not None and token.client_key is not None and token.client_key not in keys:
+        raise BadToken(
+            "client_key_removed",
+            "What got the token is not the client's any more.",
+            scheme=shown.scheme,
+        )
 
     # 7. status
     if delivery.status != "active":

@@ -65,6 +65,7 @@ class ApiToken:
     issued: int
     expires: int
     jkt: str | None
+    client_key: str | None = None  # of the client, which got it: it ends with that
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ class GrantToken:
     expires: int
     jkt: str | None = None
     status: StatusPlace | None = None
+    client_key: str | None = None  # of the client, which got it: it ends with that
 
 
 class KeySet:
@@ -146,6 +148,7 @@ def verify_api_token(
         issued=claims["iat"],
         expires=claims["exp"],
         jkt=_bound_to(claims),
+        client_key=_client_key(claims),
     )
 
 
@@ -171,6 +174,7 @@ def verify_grant_token(
         expires=claims["exp"],
         status=_status_place(claims.get("status")),
         jkt=_bound_to(claims),
+        client_key=_client_key(claims),
     )
 
 
@@ -215,6 +219,11 @@ def _bound_to(claims: Mapping[str, Any]) -> str | None:
     if not isinstance(cnf, dict) or cnf.keys() != {"jkt"}:
         raise TokenRefused("token_bound", "the token is bound in a way that is not known here")
     return _text(cnf, "jkt")
+
+
+def _client_key(claims: Mapping[str, Any]) -> str | None:
+    """Return the name of what the client proved itself with; tokens of before do not say."""
+    return _text(claims, "client_key") if "client_key" in claims else None
 
 
 def _text(claims: Mapping[str, Any], name: str) -> str:

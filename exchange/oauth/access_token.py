@@ -7,7 +7,7 @@ from typing import Any
 from exchange.clock import rfc3339
 from exchange.formats.tokens import GRANT_SCOPE
 from exchange.oauth.keys import TokenKeys
-from exchange.oauth.model import ApiScopes, GrantForToken, OneGrant, Party, Refused, Terms
+from exchange.oauth.model import ApiScopes, GrantForToken, OneGrant, Refused, Terms, Verified
 from exchange.settings import Settings
 
 
@@ -51,13 +51,14 @@ def _narrowed(granted: Mapping[str, Any], asked: OneGrant) -> dict[str, Any]:
 
 
 def issue(
-    keys: TokenKeys, party: Party, terms: Terms, jkt: str | None, *, issuer: str, now_ms: int
+    keys: TokenKeys, proved: Verified, terms: Terms, jkt: str | None, *, issuer: str, now_ms: int
 ) -> dict[str, Any]:
     """Return the token endpoint's answer (RFC 6749 section 5.1) with a signed token.
 
-    It is bound to the key whose thumbprint is `jkt` (RFC 9449 section 6.1), if to any.
+    It is bound to the key whose thumbprint is `jkt` (RFC 9449 section 6.1), if to any, and ends
+    with the key or the secret that got it.
     """
-    now = now_ms // 1000
+    now, party = now_ms // 1000, proved.party
     claims = {
         "iss": issuer,
         "sub": party.client.id,
@@ -67,6 +68,7 @@ def issue(
         "iat": now,
         "jti": secrets.token_urlsafe(16),
         "org_id": party.organisation.id,
+        "client_key": proved.credential,
         "scope": terms.scope,
         **terms.claims,
     }

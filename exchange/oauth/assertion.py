@@ -24,6 +24,7 @@ from exchange.formats.jws import (
 from exchange.ids import is_id
 from exchange.ledger.write import Once
 from exchange.oauth.model import NotAuthenticated, Party, Refused, Verified
+from exchange.participants.credentials import key_name
 from exchange.participants.model import AuthMethod
 
 METHOD: AuthMethod = "private_key_jwt"
@@ -89,10 +90,11 @@ def verify_assertion(
     once = _check_claims(received, issuer, now_ms)
     # One answer for an unknown client, an unknown key and a wrong signature: ids are not guessable
     # by asking here.
-    if party is None or party.client.auth_method != method or not _is_signed(received.jws, party):
+    key = _signer(received.jws, party, method)
+    if party is None or key is None:
         raise NotAuthenticated("The assertion is not signed with a registered key of this client.")
     party.check_active()
-    return Verified(party, [once])
+    return Verified(party, key_name(key), [once])
 
 
 def _check_header(header: Mapping[str, Any]) -> None:
@@ -125,8 +127,11 @@ def _check_claims(received: ReceivedAssertion, issuer: str, now_ms: int) -> Once
     return Once(f"assertion:{received.client_id}:{digest}", expires * 1000 + ONCE_MARGIN_MS)
 
 
-def _is_signed(jws: ReceivedJws, party: Party) -> bool:
-    """Whether the key that the header names signed; without a kid, the only key that could have."""
+def _signer(jws: ReceivedJws, party: Party | None, method: AuthMethod) -> Mapping[str, Any] | None:
+    """Return the registered key that signed: the one that the header names, or without a kid the
+    only one that could have."""
+    if party is None or party.client.auth_method != method:
+        return None
     algorithm, kid = jws.header["alg"], jws.header.get("kid")
     fitting = [
         key
@@ -134,9 +139,10 @@ def _is_signed(jws: ReceivedJws, party: Party) -> bool:
         if algorithm in ALGORITHMS[key["kty"]] and ("kid" not in jws.header or key["kid"] == kid)
     ]
     try:
-        return len(fitting) == 1 and is_signed_by(jws, _load(tuple(fitting[0].items())))
+        is_right = len(fitting) == 1 and is_signed_by(jws, _load(tuple(fitting[0].items())))
     except FormatError:  # a key from before today's rules
-        return False
+        return None
+    return fitting[0] if is_right else None
 
 
 @lru_cache(maxsize=_CLIENT_KEYS)

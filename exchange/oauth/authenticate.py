@@ -10,6 +10,7 @@ from exchange.formats.tokens import ApiToken, KeySet, TokenRefused, verify_api_t
 from exchange.http import Caller
 from exchange.ledger.proving import proof_used, prove
 from exchange.ledger.write import Once
+from exchange.participants.credentials import credential_names
 from exchange.participants.model import Client, Member, scopes_left, scopes_of
 from exchange.participants.store import Participants
 from exchange.presented import Presented
@@ -102,6 +103,10 @@ class Authenticator:
         client = await self._participants.clients.get(known.client_id)
         if client is None or client.org_id != known.org_id or client.status != "active":
             raise Unauthenticated("client_disabled", "The token's client is disabled.")
+        if known.client_key is not None and known.client_key not in credential_names(client):
+            raise Unauthenticated(
+                "client_key_removed", "What got the token is not the client's any more.", hint=RENEW
+            )
         organisation = await self._participants.organisations.get(client.org_id)
         if organisation is None:
             raise Unauthenticated("client_disabled", "The token's organisation is gone.")

@@ -22,6 +22,7 @@ from exchange.oauth.keys import TokenKeys
 from exchange.oauth.model import Access, Party
 from exchange.oauth.party import load_party
 from exchange.oauth.revoke import RevokedTokens
+from exchange.participants.credentials import credential_names
 from exchange.participants.model import scopes_left, scopes_of
 from exchange.participants.store import Participants
 from exchange.settings import Settings
@@ -91,6 +92,8 @@ class Introspection:
         party = await load_party(self._participants, known.client_id, fresh=True)
         if party is None or party.client.status != "active":
             return INACTIVE
+        if known.client_key is not None and known.client_key not in credential_names(party.client):
+            return INACTIVE
         if party.organisation.id != known.org_id or (
             party.member is not None and party.member.status != "active"
         ):
@@ -136,6 +139,7 @@ class Introspection:
             "exp": known.expires,
             "token_type": "Bearer" if known.jkt is None else "DPoP",
             **bound,
+            **({} if known.client_key is None else {"client_key": known.client_key}),
         }
 
     def signed(self, asker: Party, answer: dict[str, Any]) -> str:

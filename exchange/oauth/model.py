@@ -77,9 +77,13 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """Proof that the party asks; what is good once is in `once`, committed before any answer."""
+    """Proof that the party asks; what is good once is in `once`, committed before any answer.
+
+    `credential` names the key or the secret that proved it (participants/credentials.py).
+    """
 
     party: Party
+    credential: str
     once: Sequence[Once] = ()
 
 

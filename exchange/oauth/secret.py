@@ -13,6 +13,7 @@ from urllib.parse import unquote_plus
 
 from exchange.ids import is_id
 from exchange.oauth.model import NotAuthenticated, Party, Refused, Verified
+from exchange.participants.credentials import secret_name
 from exchange.participants.model import Client
 
 BASIC, POST = "client_secret_basic", "client_secret_post"
@@ -70,7 +71,7 @@ def verify_secret(received: ReceivedSecret, party: Party | None, fits: SecretFit
             basic=received.method == BASIC,
         )
     party.check_active(basic=received.method == BASIC)
-    return Verified(party)
+    return Verified(party, secret_name(party.client.secret_hash or ""))
 
 
 def not_basic(detail: str) -> Refused:

@@ -30,7 +30,7 @@ GRANT_TYPES = (CLIENT_CREDENTIALS, JWT_BEARER)
 METHODS = (METHOD, BASIC, POST)
 Received = ReceivedAssertion | ReceivedSecret
 ReceivedAny = Received | ReceivedGrant
-Issue = Callable[[Party, Terms, str | None, int], dict[str, Any]]
+Issue = Callable[[Verified, Terms, str | None, int], dict[str, Any]]
 
 # At debug level Authlib writes each token that it issues into the log.
 logging.getLogger("authlib").setLevel(logging.INFO)
@@ -91,7 +91,7 @@ class OurTokens:
         request = self.request
         if request.proof is None or request.terms is None:
             raise RuntimeError("no token without proof and terms")
-        return self.server.issue(request.proof.party, request.terms, request.jkt, request.now_ms)
+        return self.server.issue(request.proof, request.terms, request.jkt, request.now_ms)
 
 
 class ClientCredentials(OurTokens, ClientCredentialsGrant):  # type: ignore[misc]

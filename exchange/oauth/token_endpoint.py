@@ -103,8 +103,8 @@ class TokenEndpoint:
         issuer = settings.issuer_url
         self._server = TokenServer(
             issuer,
-            lambda party, terms, jkt, now: issue(
-                keys, party, terms, jkt, issuer=issuer, now_ms=now
+            lambda proved, terms, jkt, now: issue(
+                keys, proved, terms, jkt, issuer=issuer, now_ms=now
             ),
             fits,
         )

@@ -246,7 +246,7 @@ async def test_suspended_organisation_gets_no_more_than_reading_and_appealing(wo
     for scope in ("requests", "catalog", "grants requests"):
         refused(await ask(scope=scope), "invalid_scope")
     made = world.assertion(iss=client, sub=client)
-    refused(await ask(made, scope="grant:grt_ab12_" + "0" * 26))
+    refused(await ask(made, scope="grant:grt_ab12_" + "0" * 26), "access_denied")
     assert world.asked == []
     assert "used before" in refused(await ask(made))
 

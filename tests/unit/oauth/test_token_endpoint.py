@@ -31,7 +31,8 @@ async def test_a_token_without_a_scope_has_all_that_the_roles_allow(world):
     }
     claims = token.claims
     assert claims.keys() == {
-        *("iss", "sub", "client_id", "aud", "exp", "iat", "jti", "org_id", "scope")
+        *("iss", "sub", "client_id", "aud", "exp", "iat", "jti", "org_id", "scope"),
+        "client_key",
     }
     assert claims["iss"] == claims["aud"] == ISSUER
     assert claims["sub"] == claims["client_id"] == world.client_id
