@@ -52,22 +52,63 @@ class Nonces:
 
 
 class Replays:
-    """Proofs that this process has met: memory only, for requests that leave no record."""
+    """Proofs that this process has met: memory only, for requests that leave no record.
 
-    def __init__(self, capacity: int = 100_000) -> None:
-        self._met: OrderedDict[str, float] = OrderedDict()
-        self._capacity = capacity
+    Who proves much pushes out proofs of its own key: one key has a share at most, and once all the
+    room is taken no more than it has. So no client makes room for a replay of another's proof.
+    """
+
+    def __init__(self, capacity: int = 100_000, share: int = 10_000) -> None:
+        self._by_key: OrderedDict[str, _Met] = OrderedDict()  # the longest unused first
+        self._capacity, self._share, self._count = capacity, share, 0
 
     def is_new(self, proof: Proof, now: float) -> bool:
         """Whether it is met for the first time; from now on it is not."""
-        key = proof.once_key
-        if self._met.get(key, 0) > now:
+        key, mine = proof.once_key, self._by_key.get(proof.jkt)
+        if mine is None:
+            mine = self._by_key[proof.jkt] = _Met()
+        else:
+            self._by_key.move_to_end(proof.jkt)
+        if mine.expires.get(key, 0) > now:
             return False
-        self._met[key] = proof.expires
-        self._met.move_to_end(key)
-        while len(self._met) > self._capacity or next(iter(self._met.values())) <= now:
-            self._met.popitem(last=False)
+        self._count -= mine.forget(key)
+        self._make_room(mine, now)
+        mine.expires[key] = proof.expires
+        mine.last = max(mine.last, proof.expires)
+        self._count += 1
         return True
+
+    def _make_room(self, mine: "_Met", now: float) -> None:
+        while mine.expires and (next(iter(mine.expires.values())) <= now or self._is_full(mine)):
+            mine.expires.popitem(last=False)
+            self._count -= 1
+        while (longest := next(iter(self._by_key.values()))) is not mine and (
+            longest.last <= now or self._count >= self._capacity
+        ):
+            # Full, and `mine` holds nothing: a key costs a token, which the token endpoint counts.
+            if longest.last > now and len(longest.expires) > 1:
+                longest.expires.popitem(last=False)
+                self._count -= 1
+            else:
+                self._by_key.popitem(last=False)
+                self._count -= len(longest.expires)
+
+    def _is_full(self, mine: "_Met") -> bool:
+        return len(mine.expires) >= self._share or self._count >= self._capacity
+
+
+class _Met:
+    """The proofs of one key, the first met first, each with when it expires; and the last of it."""
+
+    __slots__ = ("expires", "last")
+
+    def __init__(self) -> None:
+        self.expires: OrderedDict[str, float] = OrderedDict()
+        self.last = 0.0
+
+    def forget(self, key: str) -> int:
+        """Forget one proof; return how many that were."""
+        return 0 if self.expires.pop(key, None) is None else 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,10 +183,63 @@ def test_a_proof_is_good_once_here():
     assert judged(how, replays=replays) == "dpop_replayed"
 
 
+def proofs_of(prover, count, at=NOW):
+    return [read_proof(prover.proof("GET", URL, at)) for _ in range(count)]
+
+
+def room_taken(replays):
+    return sum(len(met.expires) for met in replays._by_key.values())
+
+
 def test_what_was_met_is_forgotten_when_nobody_takes_it_any_more():
     replays = Replays(capacity=10)
     proofs = [read_proof(PROVER.proof("GET", URL, NOW + i)) for i in range(30)]
     assert all(replays.is_new(proof, NOW + i) for i, proof in enumerate(proofs))
-    assert len(replays._met) == 10
-    assert replays.is_new(read_proof(PROVER.proof("GET", URL, NOW + 900)), NOW + 900)
-    assert len(replays._met) == 1
+    assert room_taken(replays) == replays._count == 10
+    for prover in (PROVER, Prover(generate_client_key())):
+        [later] = proofs_of(prover, 1, NOW + 900)
+        assert replays.is_new(later, NOW + 900)
+    assert room_taken(replays) == replays._count == 2
+    [last] = proofs_of(Prover(generate_client_key()), 1, NOW + 1800)
+    assert replays.is_new(last, NOW + 1800)
+    assert list(replays._by_key) == [last.jkt]  # of keys that are not used any more nothing stays
+    assert replays._count == 1
+
+
+def test_one_keys_proofs_push_out_no_others():
+    """Else whoever has a token would make room for a replay of somebody else's proof."""
+    replays, busy = Replays(capacity=100, share=10), Prover(generate_client_key())
+    mine, theirs = proofs_of(PROVER, 5), proofs_of(busy, 60)
+    assert all(replays.is_new(proof, NOW) for proof in mine + theirs)
+    assert not any(replays.is_new(proof, NOW) for proof in mine)
+    assert not any(replays.is_new(proof, NOW) for proof in theirs[-10:])
+    assert replays.is_new(theirs[0], NOW)  # pushed out by its own key's
+    assert room_taken(replays) == replays._count == 15
+
+
+def test_when_all_room_is_taken_a_key_has_what_it_had():
+    replays = Replays(capacity=20, share=10)
+    one, two = Prover(generate_client_key()), Prover(generate_client_key())
+    mine, theirs, others = proofs_of(PROVER, 5), proofs_of(one, 10), proofs_of(two, 30)
+    assert all(replays.is_new(proof, NOW) for proof in mine + theirs + others)
+    assert not any(replays.is_new(proof, NOW) for proof in mine + theirs)
+    assert room_taken(replays) == replays._count == 20
+
+
+def test_a_key_that_comes_when_all_room_is_taken_gets_one_place_of_the_longest_unused():
+    replays = Replays(capacity=10, share=10)
+    mine, [new], [another] = (
+        proofs_of(PROVER, 10),
+        *(proofs_of(Prover(generate_client_key()), 1) for _ in range(2)),
+    )
+    assert all(replays.is_new(proof, NOW) for proof in [*mine, new, another])
+    assert not any(replays.is_new(proof, NOW) for proof in [new, another, *mine[2:]])
+    assert room_taken(replays) == replays._count == 10
+
+
+def test_a_proof_that_is_met_again_after_its_time_takes_one_place():
+    replays, [proof] = Replays(), proofs_of(PROVER, 1)
+    assert replays.is_new(proof, NOW)
+    assert not replays.is_new(proof, NOW + 359)
+    assert replays.is_new(proof, NOW + 361)
+    assert room_taken(replays) == replays._count == 1
