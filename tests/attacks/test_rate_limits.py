@@ -77,6 +77,25 @@ async def test_nobody_locks_a_victim_out_with_proofs_that_are_none(limited):
     assert (await limited.post()).status_code == 200
 
 
+async def test_a_header_does_not_say_from_where_failures_come(limited):
+    """Else each failure would come from somewhere new, or from a victim's address."""
+    async with limited.http() as http:
+        for i in range(12):
+            address = f"203.0.113.{i}"
+            forged = {
+                "X-Forwarded-For": address,
+                "X-Real-IP": address,
+                "Forwarded": f"for={address}",
+                "True-Client-IP": address,
+                "CF-Connecting-IP": address,
+            }
+            form = {"token": "x", "client_id": "x"}
+            answer = await http.post("/oauth/revoke", data=form, headers=forged)
+    slow_down(answer)
+    assert limited.limits.is_over("127.0.0.1")
+    assert not limited.limits.is_over("203.0.113.0")
+
+
 async def test_failures_count_at_the_other_endpoints_too(limited):
     async with limited.http() as http:
         for _ in range(12):

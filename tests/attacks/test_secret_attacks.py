@@ -2,12 +2,15 @@
 # ruff: noqa: F401, F811 - fixtures are imported by name
 
 import base64
+import hashlib
 from urllib.parse import quote_plus
 
 import pytest
 
 from exchange.formats.tokens import public_jwks
 from exchange.ids import new_id
+from exchange.participants.model import Client
+from exchange.participants.secrets import SecretKey, make_secret, secret_fits
 from tests.unit.oauth.world import refused, shared_world, world
 
 SECRET = "dsx_correct horse+battery%staple"
@@ -105,3 +108,32 @@ async def test_no_secret_is_logged_or_shown(world, basic, caplog):
     assert SECRET not in caplog.text
     client = await world.participants.client(basic)
     assert "hash of" not in repr(client)
+
+
+async def test_a_database_that_leaks_verifies_no_guess(world):
+    """What is kept is an HMAC: whoever has the rows, and not the key, can try no guess."""
+    key, another = SecretKey(b"k" * 32), SecretKey(b"K" * 32)
+    made = make_secret(key)
+    client_id = await world.add_client(world.org_id, {"keys": []}, unchecked=True, **kept(made))
+    client = await world.participants.client(client_id)
+    assert isinstance(client, Client)
+    assert secret_fits(client, made.text, key)
+    for right in (client.secret_hash, made.hash, f"{made.text} ", ""):
+        assert not secret_fits(client, right, key)
+    assert not secret_fits(client, made.text, another)  # the hash alone decides nothing
+    told = (made.text, "exchange client secret " + made.text)
+    for name in ("md5", "sha1", "sha256", "sha512", "sha3_256", "blake2b"):
+        assert client.secret_hash not in {
+            hashlib.new(name, each.encode()).hexdigest() for each in told
+        }
+    assert made.text not in repr(made) + str(client.secret_hash)
+
+
+def kept(made):
+    return {"auth_method": "client_secret_basic", "secret_hash": made.hash}
+
+
+def test_secrets_are_256_bits_and_never_alike():
+    made = {make_secret(SecretKey(b"k" * 32)).text for _ in range(200)}
+    assert len(made) == 200
+    assert {len(each) for each in made} == {len("dsx_") + 43}

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from exchange.formats.dpop import Prover
 from exchange.formats.tokens import (
     KeySet,
     TokenRefused,
@@ -19,7 +20,8 @@ from exchange.ids import new_id
 from exchange.oauth.assertion import TYPE
 from exchange.oauth.model import GrantForToken
 from exchange.presented import Presented
-from tests.unit.oauth.world import ISSUER, b64, claims_of, forge, shared_world, world
+from tests.unit.oauth.test_grant_tokens import a_grant
+from tests.unit.oauth.world import ISSUER, b64, claims_of, forge, refused, shared_world, world
 
 EVIL = "https://evil.example"
 
@@ -118,3 +120,33 @@ async def test_scope_in_a_token_beyond_the_roles_gives_nothing(world, good):
 async def test_nothing_but_these_attacks_keeps_the_world_from_working(world, good):
     assert (await world.me(good)).status_code == 200
     assert (await world.post(client_assertion_type=TYPE)).status_code == 200
+
+
+async def test_no_answer_brings_a_refresh_token(world):
+    """Nor anything else that outlives the access token, whatever is asked and however."""
+    grant = a_grant()
+    world.grants[grant.grant_id] = grant
+    prover = Prover(generate_client_key())
+    nonce = world.nonces.make(world.clock() / 1000)
+    proof = prover.proof("POST", f"{ISSUER}/oauth/token", world.clock() / 1000, nonce=nonce)
+    told = {"access_token", "token_type", "expires_in", "scope"}
+    for more, members, headers in (
+        ({}, told, {}),
+        ({"scope": "catalog"}, told, {}),
+        ({"access_type": "offline", "prompt": "consent"}, told, {}),
+        ({"scope": "catalog"}, told, {"DPoP": proof}),
+        (
+            {"scope": f"grant:{grant.grant_id}"},
+            told | {"authorization_details", "grant_ends_at"},
+            {},
+        ),
+    ):
+        async with world.http() as http:
+            form = world.form(**more)
+            answer = await http.post("/oauth/token", data=form, headers=headers)
+        assert answer.status_code == 200, answer.text
+        assert answer.json().keys() == members, answer.json()
+    refused(await world.post(scope="offline_access"), "invalid_scope")
+    async with world.http() as http:
+        made = world.form(grant_type="refresh_token", refresh_token="x")
+        refused(await http.post("/oauth/token", data=made), "unsupported_grant_type")

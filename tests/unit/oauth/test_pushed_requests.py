@@ -131,20 +131,3 @@ async def test_a_suspended_organisation_pushes_what_it_could_still_get(world):
     refused(await push(world, scope="catalog requests"), "invalid_scope")
     refused(await push(world, authorization_details=DETAILS), "access_denied")
     assert (await push(world, scope="participants")).status_code == 201
-
-
-@pytest.mark.parametrize(
-    "uri",
-    [
-        "https://app.example/a b",
-        "https://app.example/é",
-        "https://exämple.example/",
-        'https://app.example/"',
-        "https://app.example/<x>",
-        "https://app.example/%zz",
-        "https://app.example%2f.evil.example/",
-        " https://app.example/",
-    ],
-)
-async def test_a_redirect_uri_is_a_uri(world, uri):
-    refused(await push(world, redirect_uri=uri), "invalid_request")

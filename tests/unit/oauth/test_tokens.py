@@ -198,45 +198,6 @@ async def test_a_request_is_kept_for_the_code_flow(world):
     assert again["request_uri"] != told["request_uri"]
 
 
-@pytest.mark.parametrize(
-    ("changes", "error"),
-    [
-        ({"response_type": "token"}, "unsupported_response_type"),
-        ({"response_type": None}, "unsupported_response_type"),
-        ({"code_challenge": None}, "invalid_request"),
-        ({"code_challenge_method": "plain"}, "invalid_request"),
-        ({"code_challenge": "short"}, "invalid_request"),
-        ({"request_uri": "urn:x"}, "invalid_request"),
-        ({"request": "a.b.c"}, "invalid_request"),
-        ({"authorization_details": "[]"}, "invalid_authorization_details"),
-        *(
-            ({"redirect_uri": uri}, "invalid_request")
-            for uri in (
-                None,
-                "http://localhost:80@attacker.example/",
-                "http://127.0.0.1@attacker.example/",
-                "https://app.example/#x",
-                "https://user:pass@app.example/",
-                "http://app.example/",
-                "javascript:alert(1)",
-                "https://",
-                "https://app.example\\@evil.example/",
-                "https://[/",
-                "https://a:99999/",
-                "//app.example/",
-            )
-        ),
-    ],
-)
-async def test_requests_that_are_not_kept(world, changes, error):
-    refused(await send(world, "/oauth/par", **(PUSHED | changes)), error)
-
-
-@pytest.mark.parametrize("uri", ["http://127.0.0.1:1234/cb", "http://[::1]/cb", "https://a.b/?c"])
-async def test_where_a_program_may_be_sent_back(world, uri):
-    assert (await send(world, "/oauth/par", **{**PUSHED, "redirect_uri": uri})).status_code == 201
-
-
 # -- Metadata of resources (RFC 9728) ---------------------------------------------------------
 
 
