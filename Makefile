@@ -65,6 +65,7 @@ campaign: .venv/dev.done ## long fault, fuzz and memory runs (an hour or more)
 	$(BIN)/python -m tests.campaigns.big_objects
 	$(BIN)/python -m tests.campaigns.big_calls
 	$(BIN)/python -m tests.campaigns.status_latency
+	$(BIN)/python -m tests.campaigns.threats
 
 .PHONY: requirements
 requirements: .venv/dev.done ## pin the dependencies anew, by hash

@@ -2,8 +2,8 @@
 
     python -m tests.campaigns.threats [PART OF A NAME …]
 
-In a copy of the repository, after all of these tests together ran as the code is. A test that cannot
-be collected shows nothing. Ten minutes.
+In a copy of the repository, after all of these tests together ran as the code is. A test that
+cannot be collected shows nothing. Ten minutes.
 """
 
 import ast
