@@ -179,7 +179,9 @@ async def test_no_authentication(world, changes):
 async def test_credentials_in_a_header_or_the_query_are_not_taken(world):
     async with world.http() as http:
         basic = await http.post("/oauth/token", data=world.form(), auth=(world.client_id, "x"))
+        as_form = {"Content-Type": "application/x-www-form-urlencoded"}
         query = await http.post("/oauth/token", params=world.form())
+        empty = await http.post("/oauth/token", params=world.form(), headers=as_form)
         both = await http.post("/oauth/token", params=world.form(), data={"a": "b"})
         own = {**world.form(), "client_assertion": ""}
         alone = await http.post("/oauth/token", data=own, auth=(world.client_id, "x"))
@@ -187,6 +189,7 @@ async def test_credentials_in_a_header_or_the_query_are_not_taken(world):
     assert (alone.status_code, alone.json()["error"]) == (401, "invalid_client")
     assert alone.headers["www-authenticate"].startswith("Basic ")
     refused(query, "invalid_request")
+    refused(empty)  # a form without a word in it
     refused(both)
 
 
