@@ -236,8 +236,8 @@ async def test_grants_of_before_get_their_places_by_the_migration(database):
 def test_a_number_is_looked_up_in_the_index(sqlite):
     """However many grants there are: the whole index was walked for a row of values once."""
     db = sqlite.connect()
-    query = vacant._taken(GRANTS, ("log_id", "provider_id"), "status_index", "sqlite")
     with db.writing() as connection:
+        query = vacant._taken(connection, GRANTS, ("log_id", "provider_id"), "status_index")
         plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", ("l", "o", "[1]")).all()
     db.close()
     wanted = "ix_grants_status_index (provider_id=? AND log_id=? AND status_index=?)"
