@@ -143,7 +143,7 @@ def test_a_suspended_sme_reads_and_appeals_and_does_nothing_else(server, by, pla
         assert appeal.json()["grant"]["status"] == "suspended"
     with pytest.raises(Refusal) as refused:
         sme.token(f"grant:{grant['id']}")
-    assert refused.value.document["error"] == "invalid_client"
+    assert refused.value.document["error"] == "access_denied"
     by.post(f"/v1/holds/{hold['id']}/lift", {})
     sme.core._tokens.clear()
     assert fetch(server, sme, grant).is_success

@@ -278,7 +278,7 @@ TOKEN_CHANGES = {
     "grant held": ("access_denied", lambda o, g: o.suspend(g.id)),
     "offering held": ("access_denied", lambda o, g: o.suspend(g.offering_id, o.platform)),
     "client disabled": ("invalid_client", lambda o, _: o.disable(o.sme.client_id)),
-    "consumer suspended": ("invalid_client", lambda o, _: o.suspend(o.sme.org_id)),
+    "consumer suspended": ("access_denied", lambda o, _: o.suspend(o.sme.org_id)),
     "policy changed": ("temporarily_unavailable", lambda o, _: new_policy(o)),
 } | {
     what: ("access_denied", lambda o, _, change=CHANGES[what][0]: change(o))
