@@ -1,5 +1,6 @@
 """Verbs by which a program is invited, and registers itself (RFC 7591)."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,6 +28,7 @@ from exchange.client.errors import NotAnExchange, Refused
 from exchange.client.profile import create_profile, jwks_of, new_profile, update_profile
 from exchange.client.session import Session
 
+_INVITATION = re.compile(r"[\x21-\x7e]{1,256}")  # what a header can hold
 KEPT = (
     "Whether it was registered is not known, so {path} was kept, with the key. Whoever invited it "
     "sees that: `exchange client invitations` shows the invitation as used, with the client's id, "
@@ -104,6 +106,10 @@ def client_register(
         raise typer.BadParameter("a URL begins with http:// or https://", param_hint="--url")
     if invitation == "-":
         invitation = typer.get_text_stream("stdin").readline().strip()
+    if not _INVITATION.fullmatch(invitation):
+        raise typer.BadParameter(
+            "this is none: `exchange client invite` prints one", param_hint="INVITATION"
+        )
     fresh = new_profile(url)
     document: dict[str, Any] = {"client_name": name, "jwks": jwks_of(fresh)}
     if bound is not None:

@@ -47,6 +47,9 @@ def test_invite_register_approve_rotate(server, run, org, tmp_path):
     assert token.startswith("dsi_")
     assert token not in invited.stderr
     register = ("client", "register", "-", "--url", server.url, "--name", "nightly", "--bearer")
+    none = run(*register, "--new-profile", "mine/none.json", stdin="\n", code=2)
+    assert "client invite" in none.stderr
+    assert not (tmp_path / "mine/none.json").exists()
     made = run(*register, "--new-profile", "mine/p.json", stdin=token + "\n")
     assert "once the operator approves" in made.stdout
     again = run(*register, "--new-profile", "mine/thief.json", stdin=token + "\n", code=1)
