@@ -1,5 +1,6 @@
 """A token request is an access request: permitted, pending, denied, in one answer; on both
 databases, over the token endpoint's own HTTP."""
+# ruff: noqa: F401, F811 - fixtures are imported by name
 
 import asyncio
 
@@ -9,22 +10,11 @@ from exchange.formats import receipt as receipts
 from exchange.formats.note import Verifier
 from exchange.ledger.write import Update, Write
 from exchange.participants.store import CLIENTS
-from tests.support.desk import KEY, open_world
+from tests.support.desk import KEY
 from tests.support.judge import judge
 from tests.support.token_requests import Program
-from tests.support.web import serve
+from tests.support.web_world import web, world
 from tests.unit.oauth.world import claims_of
-
-
-@pytest.fixture
-async def web(database):
-    async with serve(database) as served:
-        yield served
-
-
-@pytest.fixture
-async def world(web):
-    return await open_world(web.parts)
 
 
 @pytest.fixture

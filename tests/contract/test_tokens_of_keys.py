@@ -1,30 +1,19 @@
 """A token ends with the key or the secret that got it, on both databases."""
+# ruff: noqa: F401, F811 - fixtures are imported by name
 
 import base64
 
-import pytest
 
 from exchange.formats.tokens import generate_client_key, public_jwks
 from exchange.participants.change_client import add_key, remove_key, replace_secret
 from exchange.participants.secrets import make_secret
 from tests.support.clients import chain, with_secret
-from tests.support.desk import KEY, open_world
+from tests.support.desk import KEY
 from tests.support.token_requests import Program
-from tests.support.web import serve
+from tests.support.web_world import web, world
 from tests.unit.oauth.world import claims_of
 
 REMOVED = "urn:exchange:problem:client_key_removed"
-
-
-@pytest.fixture
-async def web(database):
-    async with serve(database) as served:
-        yield served
-
-
-@pytest.fixture
-async def world(web):
-    return await open_world(web.parts)
 
 
 async def shown(web, program, token, path):
