@@ -3,7 +3,6 @@
 
 import base64
 
-
 from exchange.formats.tokens import generate_client_key, public_jwks
 from exchange.participants.change_client import add_key, remove_key, replace_secret
 from exchange.participants.secrets import make_secret
